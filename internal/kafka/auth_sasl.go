@@ -1,0 +1,151 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// The SASL mechanisms that kferry speaks, by the names Kafka gives them.
+const (
+	MechanismPlain       = "PLAIN"
+	MechanismScramSHA256 = "SCRAM-SHA-256"
+	MechanismScramSHA512 = "SCRAM-SHA-512"
+	MechanismOAuthBearer = "OAUTHBEARER"
+	MechanismMSKIAM      = "AWS_MSK_IAM"
+)
+
+// Mechanisms lists what [SASL.Mechanism] may be.
+func Mechanisms() []string {
+	return []string{MechanismPlain, MechanismScramSHA256, MechanismScramSHA512, MechanismOAuthBearer, MechanismMSKIAM}
+}
+
+// SASL says which mechanism to speak and with which credentials.
+type SASL struct {
+	// Mechanism is one of [Mechanisms].
+	Mechanism string
+	// Username and Password are for PLAIN and SCRAM.
+	Username string
+	Password Secret
+	// DelegationToken says that Username and Password are a delegation token's id and HMAC (KIP-48, SCRAM only).
+	DelegationToken bool
+	// OAuth is for OAUTHBEARER.
+	OAuth *OAuth
+	// MSKIAM is for AWS_MSK_IAM.
+	MSKIAM *MSKIAM
+	// Insecure allows PLAIN, OAUTHBEARER and AWS_MSK_IAM without TLS, where the network can read the password or token.
+	Insecure bool
+	// Refresh, when set, is asked before every authentication for the credentials that are valid then, so that
+	// a rotated password is picked up without a restart. Only Username, Password, OAuth.ClientSecret and
+	// OAuth.Token of its answer are used. It must be safe for concurrent use.
+	Refresh func(context.Context) (*SASL, error)
+}
+
+// CheckMechanism explains why a mechanism cannot be used, or returns nil.
+func CheckMechanism(name string) error {
+	switch {
+	case slices.Contains(Mechanisms(), name):
+		return nil
+	case name == "GSSAPI":
+		return errors.New("Kerberos (GSSAPI) is not supported yet: use a listener with SCRAM-SHA-512, OAUTHBEARER or mutual TLS, or add one to the brokers for the time of the migration")
+	case name == "":
+		return errors.New("no SASL mechanism given: write one of " + strings.Join(Mechanisms(), ", "))
+	}
+	return fmt.Errorf("SASL mechanism %q is unknown: write one of %s", name, strings.Join(Mechanisms(), ", "))
+}
+
+// inTheClear says whether the mechanism sends something that a listener on the network could use itself.
+func (s *SASL) inTheClear() bool {
+	switch s.Mechanism {
+	case MechanismPlain, MechanismOAuthBearer, MechanismMSKIAM:
+		return true
+	}
+	return false
+}
+
+func (s *SASL) what() string {
+	switch s.Mechanism {
+	case MechanismOAuthBearer:
+		return "token"
+	case MechanismMSKIAM:
+		return "signed request"
+	}
+	return "password"
+}
+
+func (s *SASL) validate() error {
+	if err := CheckMechanism(s.Mechanism); err != nil {
+		return err
+	}
+	switch s.Mechanism {
+	case MechanismOAuthBearer:
+		if s.OAuth == nil {
+			return errors.New("OAUTHBEARER needs a token endpoint with client id and secret, or a token file")
+		}
+		return s.OAuth.validate()
+	case MechanismMSKIAM:
+		if s.MSKIAM == nil {
+			return nil
+		}
+		return s.MSKIAM.validate()
+	}
+	if s.Username == "" {
+		return fmt.Errorf("%s needs a user name", s.Mechanism)
+	}
+	if s.Password.IsZero() {
+		return fmt.Errorf("%s needs a password for user %q", s.Mechanism, s.Username)
+	}
+	if s.DelegationToken && s.Mechanism == MechanismPlain {
+		return errors.New("a delegation token needs SCRAM-SHA-256 or SCRAM-SHA-512, not PLAIN (KIP-48)")
+	}
+	return nil
+}
+
+// mechanism builds franz-go's mechanism around a function that is called for each authentication.
+func (s *SASL) mechanism(ctx context.Context) (sasl.Mechanism, error) {
+	switch s.Mechanism {
+	case MechanismPlain:
+		return plain.Plain(func(ctx context.Context) (plain.Auth, error) {
+			cur, err := s.current(ctx)
+			if err != nil {
+				return plain.Auth{}, err
+			}
+			return plain.Auth{User: cur.Username, Pass: cur.Password.Reveal()}, nil
+		}), nil
+	case MechanismScramSHA256:
+		return scram.Sha256(s.scramAuth), nil
+	case MechanismScramSHA512:
+		return scram.Sha512(s.scramAuth), nil
+	case MechanismOAuthBearer:
+		return s.oauthMechanism()
+	case MechanismMSKIAM:
+		return s.mskMechanism(ctx)
+	}
+	return nil, CheckMechanism(s.Mechanism)
+}
+
+func (s *SASL) scramAuth(ctx context.Context) (scram.Auth, error) {
+	cur, err := s.current(ctx)
+	if err != nil {
+		return scram.Auth{}, err
+	}
+	return scram.Auth{User: cur.Username, Pass: cur.Password.Reveal(), IsToken: s.DelegationToken}, nil
+}
+
+// current returns the credentials that are valid now.
+func (s *SASL) current(ctx context.Context) (*SASL, error) {
+	if s.Refresh == nil {
+		return s, nil
+	}
+	cur, err := s.Refresh(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("renew the %s credentials: %w", s.Mechanism, err)
+	}
+	return cur, nil
+}
