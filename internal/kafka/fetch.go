@@ -1,0 +1,250 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kferry/kferry/internal/estate"
+)
+
+// FetchPosition asks for one partition from one offset on.
+type FetchPosition struct {
+	estate.TopicPartition
+	TopicID     estate.TopicID // zero: fetch by name
+	Offset      int64
+	LeaderEpoch int32 // as in the metadata, -1 to have the broker skip the check
+	LastEpoch   int32 // leader epoch of the batch before Offset, -1 if unknown; lets the broker see a divergence (KIP-595)
+	MaxBytes    int32
+}
+
+// Aborted is one aborted transaction that overlaps what was fetched.
+type Aborted struct {
+	ProducerID  int64
+	FirstOffset int64
+}
+
+// Divergence says where the leader's history parts from ours: epoch Epoch ended at EndOffset.
+type Divergence struct {
+	Epoch     int32
+	EndOffset int64
+}
+
+// FetchedPartition is the answer for one partition. Records aliases the buffer of the whole answer.
+type FetchedPartition struct {
+	estate.TopicPartition
+	Err           error // a kerr error, nil if all is well
+	HighWatermark int64
+	LastStable    int64 // -1 when the broker does not tell
+	LogStart      int64
+	Aborted       []Aborted
+	Diverging     *Divergence
+	Records       []byte
+}
+
+// FetchAnswer is one answer to a fetch. Buffer holds the memory of all Records; the receiver releases it.
+// In a session (KIP-227) partitions about which there is nothing new are not in it.
+type FetchAnswer struct {
+	Partitions []FetchedPartition
+	Throttled  bool // the broker held the answer back because of a quota
+	Buffer     *Buffer
+}
+
+// FetchLimits bound one fetch.
+type FetchLimits struct {
+	MaxWaitMillis int32
+	MinBytes      int32
+	MaxBytes      int32 // of the whole answer; one batch larger than this still comes alone
+	ReadCommitted bool
+}
+
+// maxFetchVersion caps Fetch: 13 and later name topics by id (KIP-516, Kafka 3.1), later ones add nothing
+// that a client needs.
+const (
+	maxFetchVersion   = 16
+	firstFetchWithIDs = 13
+)
+
+// Session fetches from one broker over one connection and tells it only what changed since the last fetch
+// (KIP-227), so that following a thousand idle partitions costs next to nothing. Not safe for concurrent use.
+type Session struct {
+	conn  *Conn
+	id    int32
+	epoch int32 // 0: the next request opens a session with every partition
+	known map[estate.TopicPartition]FetchPosition
+	byID  map[estate.TopicID]string
+	useID bool
+}
+
+// NewSession prepares fetching over conn.
+func NewSession(conn *Conn) *Session {
+	return &Session{conn: conn, known: map[estate.TopicPartition]FetchPosition{}, byID: map[estate.TopicID]string{}}
+}
+
+// Fetch asks for exactly the given partitions and waits for the answer. Partitions of earlier calls that are
+// not among them are forgotten. The answer's error may be a kerr error of the whole session; the session has
+// then been reset and the next Fetch opens a new one.
+func (s *Session) Fetch(ctx context.Context, want []FetchPosition, lim FetchLimits) (*FetchAnswer, error) {
+	req := s.request(want, lim)
+	if err := s.conn.pickVersion(req); err != nil {
+		return nil, err
+	}
+	var buf *Buffer
+	type answer struct {
+		resp *kmsg.FetchResponse
+		err  error
+	}
+	answered := make(chan answer, 1)
+	err := s.conn.Start(req,
+		func(n int) []byte { buf = NewBuffer(n); return buf.B },
+		func(body []byte, err error) {
+			a := answer{err: err}
+			if err == nil {
+				a.resp = req.ResponseKind().(*kmsg.FetchResponse)
+				if perr := a.resp.ReadFrom(body); perr != nil {
+					a.err = fmt.Errorf("parse fetch answer of %s: %w", s.conn.addr, perr)
+				}
+			}
+			answered <- a
+		})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			if buf != nil {
+				buf.Release()
+			}
+			return nil, a.err
+		}
+		return s.take(a.resp, buf)
+	case <-ctx.Done():
+		s.conn.Close() // the answer may still be on its way; nobody will read it
+		return nil, ctx.Err()
+	}
+}
+
+func (s *Session) take(resp *kmsg.FetchResponse, buf *Buffer) (*FetchAnswer, error) {
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		buf.Release()
+		s.reset()
+		return nil, err
+	}
+	if s.epoch == 0 {
+		s.id = resp.SessionID
+	}
+	if s.id == 0 { // the broker keeps no session for us: every request carries everything
+		s.reset()
+	} else if s.epoch++; s.epoch <= 0 {
+		s.epoch = 1
+	}
+	a := &FetchAnswer{Buffer: buf, Throttled: resp.ThrottleMillis > 0}
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		name := t.Topic
+		if name == "" {
+			name = s.byID[t.TopicID]
+		}
+		for j := range t.Partitions {
+			a.Partitions = append(a.Partitions, toFetched(name, &t.Partitions[j]))
+		}
+	}
+	return a, nil
+}
+
+func (s *Session) reset() {
+	s.id, s.epoch = 0, 0
+	clear(s.known)
+}
+
+func toFetched(topic string, p *kmsg.FetchResponseTopicPartition) FetchedPartition {
+	f := FetchedPartition{
+		TopicPartition: estate.TopicPartition{Topic: topic, Partition: p.Partition},
+		Err:            kerr.ErrorForCode(p.ErrorCode),
+		HighWatermark:  p.HighWatermark, LastStable: p.LastStableOffset, LogStart: p.LogStartOffset,
+		Records: p.RecordBatches,
+	}
+	for _, a := range p.AbortedTransactions {
+		f.Aborted = append(f.Aborted, Aborted{a.ProducerID, a.FirstOffset})
+	}
+	if p.DivergingEpoch.EndOffset >= 0 {
+		f.Diverging = &Divergence{p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset}
+	}
+	return f
+}
+
+// request lists the partitions that are new or changed, and those to forget.
+func (s *Session) request(want []FetchPosition, lim FetchLimits) *kmsg.FetchRequest {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version = s.version(want)
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = lim.MaxWaitMillis, lim.MinBytes, lim.MaxBytes
+	if lim.ReadCommitted {
+		req.IsolationLevel = 1
+	}
+	req.SessionID, req.SessionEpoch = s.id, s.epoch
+	wanted := make(map[estate.TopicPartition]bool, len(want))
+	add := newFetchTopics()
+	for _, p := range want {
+		wanted[p.TopicPartition] = true
+		if s.known[p.TopicPartition] != p {
+			add.position(p)
+			s.known[p.TopicPartition] = p
+			s.byID[p.TopicID] = p.Topic
+		}
+	}
+	req.Topics = add.topics
+	for tp, p := range s.known {
+		if wanted[tp] {
+			continue
+		}
+		delete(s.known, tp)
+		if s.epoch > 0 {
+			f := kmsg.NewFetchRequestForgottenTopic()
+			f.Topic, f.TopicID, f.Partitions = tp.Topic, p.TopicID, []int32{tp.Partition}
+			req.ForgottenTopics = append(req.ForgottenTopics, f)
+		}
+	}
+	return req
+}
+
+// version decides between topic ids and names. A session may not change its mind, so a change resets it.
+func (s *Session) version(want []FetchPosition) int16 {
+	useID := s.conn.MaxVersion(int16(kmsg.Fetch)) >= firstFetchWithIDs
+	for i := 0; useID && i < len(want); i++ {
+		useID = !want[i].TopicID.IsZero()
+	}
+	if useID != s.useID {
+		s.reset()
+		s.useID = useID
+	}
+	if useID {
+		return maxFetchVersion
+	}
+	return firstFetchWithIDs - 1
+}
+
+// fetchTopics groups positions by topic in the order of their first appearance.
+type fetchTopics struct {
+	topics []kmsg.FetchRequestTopic
+	index  map[string]int
+}
+
+func newFetchTopics() *fetchTopics { return &fetchTopics{index: map[string]int{}} }
+
+func (f *fetchTopics) position(p FetchPosition) {
+	i, ok := f.index[p.Topic]
+	if !ok {
+		i = len(f.topics)
+		f.index[p.Topic] = i
+		t := kmsg.NewFetchRequestTopic()
+		t.Topic, t.TopicID = p.Topic, p.TopicID
+		f.topics = append(f.topics, t)
+	}
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.Partition, rp.FetchOffset, rp.CurrentLeaderEpoch = p.Partition, p.Offset, p.LeaderEpoch
+	rp.LastFetchedEpoch, rp.PartitionMaxBytes = p.LastEpoch, p.MaxBytes
+	f.topics[i].Partitions = append(f.topics[i].Partitions, rp)
+}
