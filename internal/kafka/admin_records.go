@@ -1,0 +1,138 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kferry/kferry/internal/estate"
+)
+
+// Record is one record of a small topic of kferry's own. A nil Value is a tombstone.
+type Record struct {
+	Key, Value []byte
+	Offset     int64
+	Time       time.Time
+}
+
+// Append writes records to a topic of one partition, in order, and returns when all replicas in sync have
+// them. It retries what may be retried; a repeated record of a compacted topic does no harm. Never used for
+// the topics of a flow. Needs WRITE on the topic.
+func (c *Cluster) Append(ctx context.Context, topic string, records []Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	out := make([]*kgo.Record, len(records))
+	for i, r := range records {
+		out[i] = &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value}
+	}
+	if err := c.client.ProduceSync(ctx, out...).FirstErr(); err != nil {
+		if kerr.TopicAuthorizationFailed == err {
+			err = &DeniedError{"Write", "Topic", topic, c.alias, err}
+		}
+		return fmt.Errorf("write to topic %s of cluster %s: %w", topic, c.alias, err)
+	}
+	return nil
+}
+
+// ReadAll reads partition 0 of a topic from its log start to the high watermark of this moment. More than
+// limit bytes of batches is an error: the topic is not the small one it was taken for. Errors: ErrUnknownTopic;
+// *DeniedError (needs READ).
+func (c *Cluster) ReadAll(ctx context.Context, topic string, limit int64) ([]Record, error) {
+	leader, err := c.leaderOf(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("read topic %s of cluster %s: %w", topic, c.alias, err)
+	}
+	ends := c.Ends(ctx, []Leader{leader})[leader.TopicPartition]
+	if ends.Err != nil {
+		return nil, fmt.Errorf("read topic %s of cluster %s: %w", topic, c.alias, ends.Err)
+	}
+	var records []Record
+	var size int64
+	for at := ends.Start; at < ends.High; {
+		part, err := c.fetchPart(ctx, leader, at)
+		if err != nil {
+			return nil, fmt.Errorf("read topic %s of cluster %s at offset %d: %w", topic, c.alias, at, err)
+		}
+		if size += part.size; size > limit {
+			return nil, fmt.Errorf("read topic %s of cluster %s: it holds more than %d bytes", topic, c.alias, limit)
+		}
+		records = append(records, part.records...)
+		if part.next <= at { // a tail of which compaction left nothing
+			break
+		}
+		at = part.next
+	}
+	return records, nil
+}
+
+func (c *Cluster) leaderOf(ctx context.Context, topic string) (Leader, error) {
+	md, err := c.Metadata(ctx, []string{topic})
+	if err != nil {
+		return Leader{}, err
+	}
+	t, ok := md.Topics[topic]
+	if !ok {
+		if err := md.Errors[topic]; kerr.TopicAuthorizationFailed == err {
+			return Leader{}, &DeniedError{"Describe", "Topic", topic, c.alias, err}
+		} else if err != nil {
+			return Leader{}, err
+		}
+		return Leader{}, ErrUnknownTopic
+	}
+	if len(t.Partitions) == 0 || t.Partitions[0].Leader < 0 {
+		return Leader{}, kerr.LeaderNotAvailable
+	}
+	p := t.Partitions[0]
+	return Leader{estate.TopicPartition{Topic: topic}, p.Leader, p.LeaderEpoch}, nil
+}
+
+type fetchedPart struct {
+	records []Record
+	size    int64
+	next    int64 // first offset after what was read
+}
+
+// fetchPart reads some batches from an offset on, decoded by franz-go.
+func (c *Cluster) fetchPart(ctx context.Context, l Leader, at int64) (fetchedPart, error) {
+	const most = 8 << 20
+	req := kmsg.NewPtrFetchRequest()
+	req.Version = 12 // the last one that names topics by name
+	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = -1, 500, 1, most, -1
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = l.Topic
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = l.Partition, -1, at, most
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	answer, err := c.ask(ctx, l.Node, req)
+	if err != nil {
+		return fetchedPart{}, err
+	}
+	resp := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return fetchedPart{}, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return fetchedPart{}, fmt.Errorf("node %d left %s out of its answer", l.Node, l.TopicPartition)
+	}
+	rp := &resp.Topics[0].Partitions[0]
+	if err := c.refused(rp.ErrorCode, nil, grant{"Read", "Topic", l.Topic}); err != nil {
+		return fetchedPart{}, err
+	}
+	part := fetchedPart{size: int64(len(rp.RecordBatches))}
+	fetched, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: at, Topic: l.Topic, Partition: l.Partition},
+		rp, kgo.DefaultDecompressor(), nil)
+	if fetched.Err != nil {
+		return fetchedPart{}, fetched.Err
+	}
+	part.next = next
+	for _, r := range fetched.Records {
+		part.records = append(part.records, Record{r.Key, r.Value, r.Offset, r.Timestamp})
+	}
+	return part, nil
+}
