@@ -12,6 +12,9 @@ type Buffer struct {
 	B     []byte
 	refs  atomic.Int32
 	class int
+
+	// OnFree, if set, is called once when the last reference is gone.
+	OnFree func()
 }
 
 // Buffers are pooled by powers of two from 64 KiB to 64 MiB; what is larger is left to the collector.
@@ -47,7 +50,14 @@ func (b *Buffer) Release() {
 	switch n := b.refs.Add(-1); {
 	case n < 0:
 		panic("kafka: buffer released more often than retained")
-	case n == 0 && b.class >= 0:
+	case n == 0:
+		if free := b.OnFree; free != nil {
+			b.OnFree = nil
+			free()
+		}
+		if b.class < 0 {
+			return
+		}
 		b.B = b.B[:cap(b.B)]
 		bufferPools[b.class-minBufferClass].Put(b)
 	}

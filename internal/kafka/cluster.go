@@ -31,7 +31,6 @@ type Cluster struct {
 	errands map[int32]*Conn // connections for single questions, by node id
 }
 
-
 // DefaultDialTimeout bounds connecting, TLS handshake and authentication together.
 const DefaultDialTimeout = 10 * time.Second
 

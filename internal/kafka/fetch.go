@@ -73,21 +73,74 @@ type Session struct {
 	conn  *Conn
 	id    int32
 	epoch int32 // 0: the next request opens a session with every partition
-	known map[estate.TopicPartition]FetchPosition
+	want  map[estate.TopicPartition]FetchPosition
+	dirty map[estate.TopicPartition]bool           // wanted, and not yet told to the broker as it is now
+	gone  map[estate.TopicPartition]estate.TopicID // told to the broker earlier, no longer wanted
 	byID  map[estate.TopicID]string
 	useID bool
 }
 
 // NewSession prepares fetching over conn.
 func NewSession(conn *Conn) *Session {
-	return &Session{conn: conn, known: map[estate.TopicPartition]FetchPosition{}, byID: map[estate.TopicID]string{}}
+	return &Session{
+		conn:  conn,
+		want:  map[estate.TopicPartition]FetchPosition{},
+		dirty: map[estate.TopicPartition]bool{},
+		gone:  map[estate.TopicPartition]estate.TopicID{},
+		byID:  map[estate.TopicID]string{},
+	}
 }
 
-// Fetch asks for exactly the given partitions and waits for the answer. Partitions of earlier calls that are
-// not among them are forgotten. The answer's error may be a kerr error of the whole session; the session has
-// then been reset and the next Fetch opens a new one.
+// Want adds a partition to the session, or moves it to another position.
+func (s *Session) Want(p FetchPosition) {
+	if old, ok := s.want[p.TopicPartition]; ok && old == p {
+		return
+	}
+	s.want[p.TopicPartition] = p
+	s.dirty[p.TopicPartition] = true
+	s.byID[p.TopicID] = p.Topic
+	delete(s.gone, p.TopicPartition)
+}
+
+// Drop takes a partition out of the session.
+func (s *Session) Drop(tp estate.TopicPartition) {
+	p, ok := s.want[tp]
+	if !ok {
+		return
+	}
+	delete(s.want, tp)
+	delete(s.dirty, tp)
+	s.gone[tp] = p.TopicID
+}
+
+// Rebind goes on over another connection, which opens a new session with everything wanted.
+func (s *Session) Rebind(conn *Conn) {
+	s.conn = conn
+	s.reset()
+}
+
+// Len is the number of partitions wanted.
+func (s *Session) Len() int { return len(s.want) }
+
+// Fetch asks for exactly the given partitions and waits for the answer, see Poll.
 func (s *Session) Fetch(ctx context.Context, want []FetchPosition, lim FetchLimits) (*FetchAnswer, error) {
-	req := s.request(want, lim)
+	keep := make(map[estate.TopicPartition]bool, len(want))
+	for _, p := range want {
+		keep[p.TopicPartition] = true
+		s.Want(p)
+	}
+	for tp := range s.want {
+		if !keep[tp] {
+			s.Drop(tp)
+		}
+	}
+	return s.Poll(ctx, lim)
+}
+
+// Poll fetches the wanted partitions and waits for the answer. The error may be a kerr error of the whole
+// session; the session has then been reset and the next Poll opens a new one.
+func (s *Session) Poll(ctx context.Context, lim FetchLimits) (*FetchAnswer, error) {
+	req := s.request(lim)
 	if err := s.conn.pickVersion(req); err != nil {
 		return nil, err
 	}
@@ -155,9 +208,13 @@ func (s *Session) take(resp *kmsg.FetchResponse, buf *Buffer) (*FetchAnswer, err
 	return a, nil
 }
 
+// reset makes the next request open a new session with every wanted partition.
 func (s *Session) reset() {
 	s.id, s.epoch = 0, 0
-	clear(s.known)
+	clear(s.gone)
+	for tp := range s.want {
+		s.dirty[tp] = true
+	}
 }
 
 func toFetched(topic string, p *kmsg.FetchResponseTopicPartition) FetchedPartition {
@@ -176,45 +233,42 @@ func toFetched(topic string, p *kmsg.FetchResponseTopicPartition) FetchedPartiti
 	return f
 }
 
-// request lists the partitions that are new or changed, and those to forget.
-func (s *Session) request(want []FetchPosition, lim FetchLimits) *kmsg.FetchRequest {
+// request lists the partitions that are new or moved, and those to forget.
+func (s *Session) request(lim FetchLimits) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
-	req.Version = s.version(want)
+	req.Version = s.version()
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = lim.MaxWaitMillis, lim.MinBytes, lim.MaxBytes
 	if lim.ReadCommitted {
 		req.IsolationLevel = 1
 	}
 	req.SessionID, req.SessionEpoch = s.id, s.epoch
-	wanted := make(map[estate.TopicPartition]bool, len(want))
 	add := newFetchTopics()
-	for _, p := range want {
-		wanted[p.TopicPartition] = true
-		if s.known[p.TopicPartition] != p {
-			add.position(p)
-			s.known[p.TopicPartition] = p
-			s.byID[p.TopicID] = p.Topic
-		}
+	for tp := range s.dirty {
+		add.position(s.want[tp])
 	}
 	req.Topics = add.topics
-	for tp, p := range s.known {
-		if wanted[tp] {
-			continue
-		}
-		delete(s.known, tp)
-		if s.epoch > 0 {
+	if s.epoch > 0 {
+		for tp, id := range s.gone {
 			f := kmsg.NewFetchRequestForgottenTopic()
-			f.Topic, f.TopicID, f.Partitions = tp.Topic, p.TopicID, []int32{tp.Partition}
+			f.Topic, f.TopicID, f.Partitions = tp.Topic, id, []int32{tp.Partition}
 			req.ForgottenTopics = append(req.ForgottenTopics, f)
 		}
 	}
+	clear(s.dirty)
+	clear(s.gone)
 	return req
 }
 
 // version decides between topic ids and names. A session may not change its mind, so a change resets it.
-func (s *Session) version(want []FetchPosition) int16 {
+func (s *Session) version() int16 {
 	useID := s.conn.MaxVersion(int16(kmsg.Fetch)) >= firstFetchWithIDs
-	for i := 0; useID && i < len(want); i++ {
-		useID = !want[i].TopicID.IsZero()
+	if useID {
+		for tp := range s.dirty {
+			if p := s.want[tp]; p.TopicID.IsZero() {
+				useID = false
+				break
+			}
+		}
 	}
 	if useID != s.useID {
 		s.reset()
