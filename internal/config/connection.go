@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/kferry/kferry/internal/kafka"
 )
@@ -20,13 +22,11 @@ func (c *Cluster) Connection(ctx context.Context) (kafka.Connection, error) {
 }
 
 func (c *Cluster) connection(ctx context.Context) (kafka.Connection, error) {
-	conn := kafka.Connection{
-		Alias: c.Alias, Bootstrap: c.BootstrapServers, ClientID: c.ClientID,
-		RequestTimeout: c.RequestTimeout, DialTimeout: c.DialTimeout,
-	}
+	conn := kafka.Connection{Alias: c.Alias, Bootstrap: c.BootstrapServers}
 	if c.props != nil {
-		return c.props.connection(ctx, conn, c.Insecure)
+		return c.fromProperties(ctx, conn)
 	}
+	conn.ClientID, conn.RequestTimeout, conn.DialTimeout = c.ClientID, c.RequestTimeout, c.DialTimeout
 	var err error
 	if c.tlsOn() {
 		if conn.Security.TLS, err = c.TLS.resolve(ctx, c.dir); err != nil {
@@ -37,9 +37,65 @@ func (c *Cluster) connection(ctx context.Context) (kafka.Connection, error) {
 		return conn, err
 	}
 	if s := conn.Security.SASL; s != nil && c.credentialsChange() {
-		s.Refresh = c.sasl
+		s.Refresh = refreshed(c.sasl)
 	}
 	return conn, nil
+}
+
+// fromProperties takes from the properties file what the migration file does not say itself.
+func (c *Cluster) fromProperties(ctx context.Context, conn kafka.Connection) (kafka.Connection, error) {
+	if c.written["clientId"] {
+		conn.ClientID = c.ClientID
+	}
+	if c.written["requestTimeout"] {
+		conn.RequestTimeout = c.RequestTimeout
+	}
+	if c.written["dialTimeout"] {
+		conn.DialTimeout = c.DialTimeout
+	}
+	conn, err := c.props.connection(ctx, conn, c.Insecure)
+	if err != nil {
+		return conn, err
+	}
+	if conn.ClientID == "" {
+		conn.ClientID = c.ClientID
+	}
+	if conn.RequestTimeout == 0 {
+		conn.RequestTimeout = c.RequestTimeout
+	}
+	if conn.DialTimeout == 0 {
+		conn.DialTimeout = c.DialTimeout
+	}
+	if s := conn.Security.SASL; s != nil {
+		s.Refresh = refreshed(c.props.refresh)
+	}
+	return conn, nil
+}
+
+// refreshInterval is how long resolved credentials serve: a client that opens connections to many brokers at
+// once must not run a command for each of them.
+const refreshInterval = 10 * time.Second
+
+// refreshed calls resolve at most once in refreshInterval, one call at a time.
+func refreshed(resolve func(context.Context) (*kafka.SASL, error)) func(context.Context) (*kafka.SASL, error) {
+	var (
+		mu    sync.Mutex
+		last  *kafka.SASL
+		since time.Time
+	)
+	return func(ctx context.Context) (*kafka.SASL, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if last != nil && time.Since(since) < refreshInterval {
+			return last, nil
+		}
+		s, err := resolve(ctx)
+		if err != nil {
+			return nil, err
+		}
+		last, since = s, time.Now()
+		return s, nil
+	}
 }
 
 // sasl resolves the auth block; nil where it asks for no SASL.
@@ -98,7 +154,9 @@ func (o *OAuth) resolve(ctx context.Context, dir string, insecure bool) (*kafka.
 	if out.ClientSecret, err = o.ClientSecret.Resolve(ctx); err != nil {
 		return nil, err
 	}
-	if out.Token, err = o.Token.Resolve(ctx); err != nil {
+	if o.Token != nil && o.Token.File != "" {
+		out.TokenFile = o.Token.path() // read by the mechanism itself, each time
+	} else if out.Token, err = o.Token.Resolve(ctx); err != nil {
 		return nil, err
 	}
 	if o.TLS != nil {

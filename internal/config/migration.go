@@ -65,8 +65,9 @@ type Cluster struct {
 	// Longest time for connecting, TLS handshake and authentication together.
 	DialTimeout time.Duration `yaml:"dialTimeout" default:"10s" min:"100ms" max:"5m"`
 
-	dir   string      // where relative paths start
-	props *Properties // the parsed properties file
+	dir     string          // where relative paths start
+	props   *Properties     // the parsed properties file
+	written map[string]bool // keys that the migration file itself has, where properties may have them too
 }
 
 // Auth is how the cluster knows us: exactly one field is set.

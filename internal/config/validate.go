@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,8 +81,25 @@ func (v *validator) properties(c *Cluster, path string) {
 		return
 	}
 	c.props = props
+	c.written = map[string]bool{}
+	for _, k := range []string{"clientId", "requestTimeout", "dialTimeout"} {
+		c.written[k] = v.has(path + "." + k)
+	}
+	v.propertiesInTheClear(c, path)
 	if len(c.BootstrapServers) == 0 && !props.has("bootstrap.servers") {
 		v.at(path+".bootstrapServers", "there is no broker to ask, neither here nor in "+c.Properties, "write [host:port] here or bootstrap.servers there")
+	}
+}
+
+// propertiesInTheClear applies the rule of auth to a properties file whose references can be followed now.
+func (v *validator) propertiesInTheClear(c *Cluster, path string) {
+	conn, err := c.props.connection(context.Background(), kafka.Connection{}, c.Insecure)
+	if err != nil {
+		return
+	}
+	if err := conn.Security.CheckInTheClear(); err != nil {
+		what, fix := cutFix(err)
+		v.at(path+".properties", c.Properties+": "+what, fix)
 	}
 }
 

@@ -49,6 +49,16 @@ func (s Security) Protocol() string {
 	return "PLAINTEXT"
 }
 
+// CheckInTheClear refuses a password, token or signed request over a connection without TLS, unless it is
+// allowed by [SASL.Insecure]. SCRAM passes: it shows no password to who listens.
+func (s Security) CheckInTheClear() error {
+	if s.TLS != nil || s.SASL == nil || !s.SASL.inTheClear() || s.SASL.Insecure {
+		return nil
+	}
+	return fmt.Errorf("%s without TLS would send the %s readable over the network: enable TLS, or allow it with insecure: true (kferry.insecure=true in a properties file)",
+		s.SASL.Mechanism, s.SASL.what())
+}
+
 // Auth is what opening a connection needs. It is built once per cluster and is safe for concurrent use.
 type Auth struct {
 	// TLS is nil where the listener is not encrypted. ServerName is empty unless the user fixed it: whoever
@@ -106,9 +116,8 @@ func (c *Connection) validate() error {
 	if s == nil {
 		return nil
 	}
-	if c.Security.TLS == nil && s.inTheClear() && !s.Insecure {
-		return fmt.Errorf("%s without TLS would send the %s readable over the network: enable TLS, or allow it with insecure: true (kferry.insecure=true in a properties file)",
-			s.Mechanism, s.what())
+	if err := c.Security.CheckInTheClear(); err != nil {
+		return err
 	}
 	return s.validate()
 }

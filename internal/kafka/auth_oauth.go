@@ -103,17 +103,17 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (s *SASL) oauthMechanism() (sasl.Mechanism, error) {
-	token := s.fixedToken
+func (c *credentials) oauthMechanism() (sasl.Mechanism, error) {
+	token := c.fixedToken
 	switch {
-	case s.OAuth.TokenURL != "":
-		src, err := newTokenSource(s)
+	case c.OAuth.TokenURL != "":
+		src, err := newTokenSource(c)
 		if err != nil {
 			return nil, err
 		}
 		token = src.token
-	case s.OAuth.TokenFile != "":
-		token = s.OAuth.tokenFromFile
+	case c.OAuth.TokenFile != "":
+		token = c.OAuth.tokenFromFile
 	}
 	return oauthBearer{oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
 		t, err := token(ctx)
@@ -123,12 +123,12 @@ func (s *SASL) oauthMechanism() (sasl.Mechanism, error) {
 		if strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			return oauth.Auth{}, errors.New("the bearer token has spaces or characters that no token may have (RFC 6750): check its source")
 		}
-		return oauth.Auth{Token: t, Extensions: s.OAuth.Extensions}, nil
+		return oauth.Auth{Token: t, Extensions: c.OAuth.Extensions}, nil
 	})}, nil
 }
 
-func (s *SASL) fixedToken(ctx context.Context) (string, error) {
-	cur, err := s.current(ctx)
+func (c *credentials) fixedToken(ctx context.Context) (string, error) {
+	cur, err := c.current(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -150,7 +150,7 @@ func (o *OAuth) tokenFromFile(context.Context) (string, error) {
 // tokenSource asks the token endpoint, one request at a time, and keeps a token for 80 % of its life: a
 // session that is renewed at 85 % or later (KIP-368) then always gets a new one.
 type tokenSource struct {
-	sasl   *SASL
+	creds  *credentials
 	client *http.Client
 	now    func() time.Time
 
@@ -159,10 +159,10 @@ type tokenSource struct {
 	until  time.Time
 }
 
-func newTokenSource(s *SASL) (*tokenSource, error) {
+func newTokenSource(c *credentials) (*tokenSource, error) {
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	if t := s.OAuth.EndpointTLS; t != nil {
+	if t := c.OAuth.EndpointTLS; t != nil {
 		cfg, err := t.config()
 		if err != nil {
 			return nil, fmt.Errorf("token endpoint: %w", err)
@@ -170,7 +170,7 @@ func newTokenSource(s *SASL) (*tokenSource, error) {
 		tr.TLSClientConfig = cfg
 	}
 	return &tokenSource{
-		sasl: s,
+		creds: c,
 		client: &http.Client{
 			Transport: tr,
 			Timeout:   tokenTimeout,
@@ -187,11 +187,11 @@ func (ts *tokenSource) token(ctx context.Context) (string, error) {
 	if ts.cached != "" && ts.now().Before(ts.until) {
 		return ts.cached, nil
 	}
-	cur, err := ts.sasl.current(ctx)
+	cur, err := ts.creds.current(ctx)
 	if err != nil {
 		return "", err
 	}
-	o := ts.sasl.OAuth
+	o := ts.creds.OAuth
 	secret := cur.OAuth.ClientSecret
 	cfg := clientcredentials.Config{
 		ClientID: o.ClientID, ClientSecret: secret.Reveal(), TokenURL: o.TokenURL,

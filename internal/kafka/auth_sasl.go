@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -109,43 +111,75 @@ func (s *SASL) validate() error {
 
 // mechanism builds franz-go's mechanism around a function that is called for each authentication.
 func (s *SASL) mechanism(ctx context.Context) (sasl.Mechanism, error) {
+	creds := &credentials{SASL: s, last: s}
 	switch s.Mechanism {
 	case MechanismPlain:
 		return plain.Plain(func(ctx context.Context) (plain.Auth, error) {
-			cur, err := s.current(ctx)
+			cur, err := creds.current(ctx)
 			if err != nil {
 				return plain.Auth{}, err
 			}
 			return plain.Auth{User: cur.Username, Pass: cur.Password.Reveal()}, nil
 		}), nil
 	case MechanismScramSHA256:
-		return scram.Sha256(s.scramAuth), nil
+		return scram.Sha256(creds.scram), nil
 	case MechanismScramSHA512:
-		return scram.Sha512(s.scramAuth), nil
+		return scram.Sha512(creds.scram), nil
 	case MechanismOAuthBearer:
-		return s.oauthMechanism()
+		return creds.oauthMechanism()
 	case MechanismMSKIAM:
 		return s.mskMechanism(ctx)
 	}
 	return nil, CheckMechanism(s.Mechanism)
 }
 
-func (s *SASL) scramAuth(ctx context.Context) (scram.Auth, error) {
-	cur, err := s.current(ctx)
+// credentials hands out what [SASL.Refresh] gives and remembers it.
+type credentials struct {
+	*SASL
+
+	mu   sync.Mutex
+	last *SASL
+}
+
+func (c *credentials) scram(ctx context.Context) (scram.Auth, error) {
+	cur, err := c.current(ctx)
 	if err != nil {
 		return scram.Auth{}, err
 	}
-	return scram.Auth{User: cur.Username, Pass: cur.Password.Reveal(), IsToken: s.DelegationToken}, nil
+	return scram.Auth{User: cur.Username, Pass: cur.Password.Reveal(), IsToken: c.DelegationToken}, nil
 }
 
-// current returns the credentials that are valid now.
-func (s *SASL) current(ctx context.Context) (*SASL, error) {
-	if s.Refresh == nil {
-		return s, nil
+// current returns the credentials that are valid now. When they cannot be had (a secret store that is away for
+// a moment), the last ones are tried: a connection that works is worth more than the newest password, and
+// the broker refuses what is no longer right.
+func (c *credentials) current(ctx context.Context) (*SASL, error) {
+	if c.Refresh == nil {
+		return c.SASL, nil
 	}
-	cur, err := s.Refresh(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("renew the %s credentials: %w", s.Mechanism, err)
+	cur, err := c.Refresh(ctx)
+	if err == nil {
+		err = cur.usableFor(c.SASL)
 	}
-	return cur, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil:
+		c.last = cur
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("renew the %s credentials: %w", c.Mechanism, err)
+	default:
+		slog.WarnContext(ctx, "credentials not renewed, the last ones are tried", "mechanism", c.Mechanism, "err", err)
+	}
+	return c.last, nil
+}
+
+// usableFor refuses what no longer fits what the mechanism was built for.
+func (s *SASL) usableFor(first *SASL) error {
+	if s.Mechanism != first.Mechanism {
+		return fmt.Errorf("the mechanism changed to %s: restart kferry to use it", s.Mechanism)
+	}
+	if (s.OAuth == nil) != (first.OAuth == nil) {
+		return errors.New("the credentials changed their kind: restart kferry to use them")
+	}
+	return nil
 }
