@@ -104,11 +104,11 @@ func (b *Broker) format(ctx context.Context) error {
 	if b.cluster.Version.zooKeeper() || exists(filepath.Join(b.dataDir(), "meta.properties")) {
 		return nil
 	}
-	args := append(javaFlags(128, false), "-cp", filepath.Join(b.cluster.jars, "*"),
+	args := append(javaFlags(128, false), "-cp", b.cluster.classPath,
 		"kafka.tools.StorageTool", "format", "-t", b.cluster.options.ClusterID, "-c", b.propertiesFile())
 	out, err := exec.CommandContext(ctx, "java", args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("format the storage of broker %d: %w: %s", b.ID, err, lastLines(string(out), 10))
+		return fmt.Errorf("format the storage of broker %d: %w: %s", b.ID, err, gist(string(out), 10))
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (b *Broker) launch() error {
 		return err
 	}
 	o := b.cluster.options
-	args := append(javaFlags(o.HeapMB, o.Benchmark), "-cp", filepath.Join(b.cluster.jars, "*"), "kafka.Kafka", b.propertiesFile())
+	args := append(javaFlags(o.HeapMB, o.Benchmark), "-cp", b.cluster.classPath, "kafka.Kafka", b.propertiesFile())
 	proc, err := startProcess("java", args, nil, b.cluster.dir, b.LogFile())
 	if err != nil {
 		return err
@@ -141,11 +141,21 @@ func (b *Broker) process() *process {
 
 // Start starts a broker that was stopped or killed, on the same ports and the
 // same data, and returns when it takes requests.
+//
+// On 2.8 a broker that was killed can come back only when ZooKeeper has
+// forgotten it, which takes up to 6 s; Start waits for it.
 func (b *Broker) Start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if zk := b.cluster.zooKeeper; zk != nil && !b.Running() {
+		if err := zk.awaitForgotten(ctx, b.ID); err != nil {
+			return fmt.Errorf("start broker %d: %w", b.ID, err)
+		}
+	}
 	if err := b.launch(); err != nil {
 		return err
 	}
-	return b.awaitReady(context.Background(), 1)
+	return b.awaitReady(ctx, 1)
 }
 
 // Stop stops the broker cleanly: it hands its leaderships over and closes its
@@ -228,11 +238,6 @@ func (b *Broker) RSS() (int64, error) {
 	return processMemory(pid, "VmRSS")
 }
 
-// Tail returns the last n lines of the broker's log.
-func (b *Broker) Tail(n int) string {
-	raw, err := os.ReadFile(b.LogFile())
-	if err != nil {
-		return err.Error()
-	}
-	return lastLines(string(raw), n)
-}
+// Tail returns the last n telling lines of the broker's log: warnings, errors
+// and what is no log line at all, or its plain end when there are none.
+func (b *Broker) Tail(n int) string { return gistOfFile(b.LogFile(), n) }

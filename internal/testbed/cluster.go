@@ -16,7 +16,7 @@ type Cluster struct {
 	Version Version
 
 	options   Options
-	jars      string
+	classPath string
 	dir       string
 	brokers   []*Broker
 	zooKeeper *zooKeeper // nil with KRaft
@@ -41,7 +41,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start kafka %s: %w", o.Version, err)
 	}
-	c := &Cluster{Version: o.Version, options: o, jars: jars}
+	cp, err := classPath(jars)
+	if err != nil {
+		return nil, fmt.Errorf("start kafka %s: %w", o.Version, err)
+	}
+	c := &Cluster{Version: o.Version, options: o, classPath: cp}
 	if err := c.start(ctx); err != nil {
 		return nil, fmt.Errorf("start kafka %s: %w", o.Version, errors.Join(err, c.Close()))
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -91,6 +93,27 @@ func runMaven(ctx context.Context, pom, lib string) error {
 		case <-time.After(time.Duration(try) * 2 * time.Second):
 		}
 	}
+}
+
+// classPath lists the jars of a directory with slf4j-simple first: some releases
+// bring a second logging backend that prints nothing without a configuration,
+// and Java's own wildcard takes the jars in any order.
+func classPath(dir string) (string, error) {
+	jars, err := filepath.Glob(filepath.Join(dir, "*.jar"))
+	if err != nil || len(jars) == 0 {
+		return "", fmt.Errorf("list the jars in %s: found %d (%v); remove the directory to fetch them again", dir, len(jars), err)
+	}
+	backend := func(jar string) bool { return strings.HasPrefix(filepath.Base(jar), "slf4j-simple-") }
+	slices.SortStableFunc(jars, func(a, b string) int { // Glob sorts by name
+		switch {
+		case backend(a) && !backend(b):
+			return -1
+		case backend(b) && !backend(a):
+			return 1
+		}
+		return 0
+	})
+	return strings.Join(jars, string(filepath.ListSeparator)), nil
 }
 
 func cacheDir() (string, error) {

@@ -6,15 +6,17 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // process is one Java process and the file that takes what it prints.
 type process struct {
-	cmd  *exec.Cmd
-	log  string
-	done chan struct{} // closed when the process has been reaped
+	cmd   *exec.Cmd
+	log   string
+	done  chan struct{} // closed when the process has been reaped
+	asked atomic.Bool   // somebody told it to end
 }
 
 // startProcess starts a program in a process group of its own (a Ctrl-C for
@@ -94,6 +96,7 @@ func (p *process) stop(grace time.Duration) error {
 	if !p.running() {
 		return nil
 	}
+	p.asked.Store(true)
 	p.signal(syscall.SIGTERM)
 	p.signal(syscall.SIGCONT)
 	select {
@@ -108,16 +111,8 @@ func (p *process) stop(grace time.Duration) error {
 // kill ends the process with SIGKILL and waits until it is gone.
 func (p *process) kill() {
 	if p.running() {
+		p.asked.Store(true)
 		p.signal(syscall.SIGKILL)
 		<-p.done
 	}
-}
-
-// tail returns the last n lines that the process printed.
-func (p *process) tail(n int) string {
-	b, err := os.ReadFile(p.log)
-	if err != nil {
-		return err.Error()
-	}
-	return lastLines(string(b), n)
 }

@@ -26,6 +26,7 @@ func (b *Broker) serverProperties() map[string]string {
 	if c.Version.zooKeeper() {
 		p["broker.id"] = strconv.Itoa(b.ID)
 		p["zookeeper.connect"] = c.zooKeeper.port.addr()
+		p["zookeeper.session.timeout.ms"] = strconv.Itoa(sessionTimeoutMillis)
 	} else {
 		p["process.roles"] = "broker,controller"
 		p["node.id"] = strconv.Itoa(b.ID)
@@ -33,6 +34,9 @@ func (b *Broker) serverProperties() map[string]string {
 		p["controller.quorum.voters"] = c.quorumVoters()
 	}
 	if !c.options.Benchmark {
+		// A killed broker can register again when its old session has ended.
+		p["broker.session.timeout.ms"] = "5000"
+		p["broker.heartbeat.interval.ms"] = "1000"
 		// 128 MiB of cleaner buffer by default, a quarter of a test's heap.
 		p["log.cleaner.dedupe.buffer.size"] = strconv.Itoa(16 << 20)
 	}

@@ -28,9 +28,9 @@ func (b *Broker) awaitReady(ctx context.Context, want int) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("broker %d ended while it started (%s); its last lines:\n%s", b.ID, p.ended(), b.Tail(20))
+			return fmt.Errorf("broker %d ended while it started (%s); its log says:\n%s", b.ID, p.ended(), b.Tail(20))
 		case <-ctx.Done():
-			return fmt.Errorf("broker %d is not ready (%v): %w; its last lines:\n%s", b.ID, last, ctx.Err(), b.Tail(20))
+			return fmt.Errorf("broker %d is not ready (%v): %w; its log says:\n%s", b.ID, last, ctx.Err(), b.Tail(20))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
