@@ -11,6 +11,7 @@ import (
 // that decide what to do about them need not know the library that carries them.
 var (
 	ErrUnknownTopic     error = kerr.UnknownTopicOrPartition
+	ErrTopicDenied      error = kerr.TopicAuthorizationFailed
 	ErrTopicExists      error = kerr.TopicAlreadyExists
 	ErrInvalidConfig    error = kerr.InvalidConfig
 	ErrInvalidRequest   error = kerr.InvalidRequest

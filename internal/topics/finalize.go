@@ -1,0 +1,177 @@
+package topics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kferry/kferry/internal/estate"
+	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/topics/settings"
+)
+
+// FinalizeOptions say how [Finalize] goes about it.
+type FinalizeOptions struct {
+	Policy settings.Policy
+	// DryRun changes nothing and lists what would be changed.
+	DryRun bool
+	// Remember is called before a topic is changed, so that a crash cannot leave a finalized topic of which
+	// nothing is remembered. Nil: nothing is remembered, see the package comment.
+	Remember func(ctx context.Context, topic string, source, target estate.TopicID) error
+}
+
+// Finalized is what finalizing did, or would do, to one topic.
+type Finalized struct {
+	Topic    string
+	SourceID estate.TopicID
+	TargetID estate.TopicID
+	Changes  []settings.Change // made; with DryRun: to be made. None: the topic has the source's configuration
+	// Differ are keys that are not in effect as they should be afterwards; Notes say why. Never filled by a
+	// DryRun.
+	Differ []settings.Change
+	Notes  []string
+	Err    error // why this topic could not be finalized at all
+}
+
+// Finalize gives the named target topics the source's effective configuration and lists what that changed,
+// in the order of names. It does not ask whether the copy is complete. The error says that a cluster could
+// not be asked at all.
+func Finalize(ctx context.Context, source, target *kafka.Cluster, names []string, o FinalizeOptions) ([]Finalized, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	k := NewKeeper(source, target, Options{Policy: o.Policy})
+	topics, out, err := k.both(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string][]settings.Change{}
+	for i := range out {
+		f := &out[i]
+		c, ok := topics[f.Topic]
+		if !ok {
+			continue
+		}
+		f.Changes, f.Notes = settings.Changes(c.onTarget, c.final), slices.Clone(c.final.Notes)
+		if o.DryRun || len(f.Changes) == 0 {
+			continue
+		}
+		if o.Remember != nil {
+			if err := o.Remember(ctx, f.Topic, f.SourceID, f.TargetID); err != nil {
+				return nil, fmt.Errorf("remember that topic %s is finalized: %w", f.Topic, err)
+			}
+		}
+		wanted[f.Topic] = f.Changes
+	}
+	if len(wanted) == 0 {
+		return out, nil
+	}
+	return out, k.finalize(ctx, wanted, topics, out)
+}
+
+// both reads what is needed of the topics on both sides. A topic that cannot be finalized has its error in
+// the result and is not in the map.
+func (k *Keeper) both(ctx context.Context, names []string) (map[string]configs, []Finalized, error) {
+	source, err := k.source.Metadata(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	target, err := k.target.Metadata(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	sourceConfigs, err := describe(ctx, k.source, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	targetConfigs, err := describe(ctx, k.target, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	topics, out := map[string]configs{}, make([]Finalized, len(names))
+	for i, name := range names {
+		out[i].Topic = name
+		err := errors.Join(source.Errors[name], target.Errors[name], sourceConfigs[name].err, targetConfigs[name].err)
+		s, t := find(source, name), find(target, name)
+		switch {
+		case err != nil:
+			out[i].Err = fmt.Errorf("finalize topic %s: %w", name, err)
+		case s == nil || t == nil || len(t.Partitions) == 0:
+			out[i].Err = fmt.Errorf("finalize topic %s: it is not on both clusters", name)
+		default:
+			out[i].SourceID, out[i].TargetID = s.ID, t.ID
+			topics[name] = k.decide(sourceConfigs[name].topic, targetConfigs[name].topic, len(t.Partitions[0].Replicas))
+		}
+	}
+	return topics, out, nil
+}
+
+// finalize makes the changes and compares the effect. What does not come out as wanted although it was
+// taken (a default that was judged wrongly) is set on the topic itself.
+func (k *Keeper) finalize(ctx context.Context, wanted map[string][]settings.Change, topics map[string]configs, out []Finalized) error {
+	applied, err := apply(ctx, k.target, wanted)
+	if err != nil {
+		return err
+	}
+	differ, err := k.differences(ctx, wanted, topics)
+	if err != nil {
+		return err
+	}
+	again := map[string][]settings.Change{}
+	for topic, changes := range differ {
+		for _, c := range changes {
+			if _, refused := applied[topic].refused[c.Key]; !refused {
+				again[topic] = append(again[topic], c)
+			}
+		}
+	}
+	if len(again) > 0 {
+		more, err := apply(ctx, k.target, again)
+		if err != nil {
+			return err
+		}
+		for topic, a := range more {
+			applied[topic].made = append(applied[topic].made, a.made...)
+			for key, r := range a.refused {
+				applied[topic].refused[key] = r
+			}
+		}
+		if differ, err = k.differences(ctx, wanted, topics); err != nil {
+			return err
+		}
+	}
+	for i := range out {
+		f := &out[i]
+		a, ok := applied[f.Topic]
+		if !ok {
+			continue
+		}
+		f.Changes, f.Differ = a.made, differ[f.Topic]
+		for key, r := range a.refused {
+			f.Notes = append(f.Notes, r.note(key))
+		}
+		slices.Sort(f.Notes)
+	}
+	return nil
+}
+
+func (k *Keeper) differences(ctx context.Context, wanted map[string][]settings.Change, topics map[string]configs) (map[string][]settings.Change, error) {
+	var names []string
+	for topic := range wanted {
+		names = append(names, topic)
+	}
+	now, err := describe(ctx, k.target, names)
+	if err != nil {
+		return nil, err
+	}
+	differ := map[string][]settings.Change{}
+	for _, topic := range names {
+		if now[topic].err == nil {
+			if d := settings.Differences(now[topic].topic, topics[topic].final); len(d) > 0 {
+				differ[topic] = d
+			}
+		}
+	}
+	return differ, nil
+}
