@@ -6,6 +6,10 @@ import (
 	"slices"
 )
 
+// maxBuild is the largest batch, uncompressed, that a Builder makes: lengths on
+// the wire are 31 bits, and a codec may add a little.
+const maxBuild = 1 << 30
+
 // Builder encodes records into one magic-2 batch that a broker takes from a
 // client, once Rewrite has set its producer. The zero value is ready. Not safe
 // for concurrent use.
@@ -22,17 +26,25 @@ type Builder struct {
 // a hole: brokers since 1.1 refuse holes (KAFKA-6554). It is an ErrTooLarge when
 // the records would exceed 1 GiB.
 func (b *Builder) Append(r *Record) error {
-	if err := b.admit(r.Offset, len(r.Key)+len(r.Value)); err != nil {
+	tail := tailSize(r)
+	if err := b.open(r.Offset, r.Timestamp, tail); err != nil {
 		return err
 	}
-	b.open(r.Offset, r.Timestamp)
-	timestamp := r.Timestamp - b.base
-	body := 1 + varlongSize(timestamp) + varintSize(b.count) + bytesSize(r.Key) + bytesSize(r.Value) + varintSize(int32(len(r.Headers)))
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		body += varintSize(int32(len(h.Key))) + len(h.Key) + bytesSize(h.Value)
+	b.close(appendTail(b.head(r.Timestamp, tail), r), r.Timestamp)
+	return nil
+}
+
+// appendTail adds a record whose bytes from the key length on are known.
+func (b *Builder) appendTail(offset, timestamp int64, tail []byte) error {
+	if err := b.open(offset, timestamp, len(tail)); err != nil {
+		return err
 	}
-	p := b.head(body, timestamp)
+	b.close(append(b.head(timestamp, len(tail)), tail...), timestamp)
+	return nil
+}
+
+// appendTail encodes r from the key length on: what does not depend on the batch.
+func appendTail(p []byte, r *Record) []byte {
 	p = appendBytes(p, r.Key)
 	p = appendBytes(p, r.Value)
 	p = appendVarint(p, int32(len(r.Headers)))
@@ -41,42 +53,39 @@ func (b *Builder) Append(r *Record) error {
 		p = append(appendVarint(p, int32(len(h.Key))), h.Key...)
 		p = appendBytes(p, h.Value)
 	}
-	b.close(p, r.Timestamp)
-	return nil
+	return p
 }
 
-// appendTail adds a record whose bytes from the key length on are known.
-func (b *Builder) appendTail(offset, timestamp int64, tail []byte) error {
-	if err := b.admit(offset, len(tail)); err != nil {
-		return err
+// tailSize is the encoded size of r from the key length on.
+func tailSize(r *Record) int {
+	n := bytesSize(r.Key) + bytesSize(r.Value) + varintSize(int32(len(r.Headers)))
+	for i := range r.Headers {
+		h := &r.Headers[i]
+		n += varintSize(int32(len(h.Key))) + len(h.Key) + bytesSize(h.Value)
 	}
-	b.open(offset, timestamp)
-	delta := timestamp - b.base
-	p := b.head(1+varlongSize(delta)+varintSize(b.count)+len(tail), delta)
-	b.close(append(p, tail...), timestamp)
-	return nil
+	return n
 }
 
-func (b *Builder) admit(offset int64, size int) error {
-	if b.count > 0 && offset != b.first+int64(b.count) {
-		return fmt.Errorf("append record at offset %d to a batch that goes on at %d: a batch may not have holes", offset, b.first+int64(b.count))
-	}
-	if len(b.records)+size > maxDecompressedCap || b.count == math.MaxInt32 {
-		return &TooLargeError{Offset: offset, Size: HeaderSize + len(b.records) + size, Max: maxDecompressedCap}
-	}
-	return nil
-}
-
-func (b *Builder) open(offset, timestamp int64) {
+// open admits a record with a tail of so many bytes, or says why not.
+func (b *Builder) open(offset, timestamp int64, tail int) error {
 	if b.count == 0 {
 		b.first, b.base, b.maxTimestamp = offset, timestamp, timestamp
 	}
+	if want := b.first + int64(b.count); offset != want {
+		return fmt.Errorf("append record at offset %d to a batch that goes on at %d: a batch may not have holes", offset, want)
+	}
+	if size := b.Size() + tail; size > maxBuild || b.count == math.MaxInt32 {
+		return &TooLargeError{Offset: offset, Size: size, Max: maxBuild}
+	}
+	return nil
 }
 
-func (b *Builder) head(body int, timestampDelta int64) []byte {
-	p := appendVarint(b.records, int32(body))
+// head writes what stands before the tail: length, attributes, deltas.
+func (b *Builder) head(timestamp int64, tail int) []byte {
+	delta := timestamp - b.base // may wrap, see Header.timestamp
+	p := appendVarint(b.records, int32(1+varlongSize(delta)+varintSize(b.count)+tail))
 	p = append(p, 0) // attributes
-	p = appendVarlong(p, timestampDelta)
+	p = appendVarlong(p, delta)
 	return appendVarint(p, b.count)
 }
 
@@ -84,6 +93,20 @@ func (b *Builder) close(p []byte, timestamp int64) {
 	b.records = p
 	b.count++
 	b.maxTimestamp = max(b.maxTimestamp, timestamp)
+}
+
+// mark is how far a builder had come.
+type mark struct {
+	bytes        int
+	count        int32
+	maxTimestamp int64
+}
+
+func (b *Builder) mark() mark { return mark{len(b.records), b.count, b.maxTimestamp} }
+
+// rewind forgets the records appended since m.
+func (b *Builder) rewind(m mark) {
+	b.records, b.count, b.maxTimestamp = b.records[:m.bytes], m.count, m.maxTimestamp
 }
 
 // Len returns the number of records.
@@ -125,7 +148,12 @@ func (b *Builder) AppendTo(dst []byte, codec Codec) ([]byte, error) {
 	if len(dst)-start > math.MaxInt32 {
 		return dst[:start], &TooLargeError{Offset: b.first, Size: len(dst) - start, Max: math.MaxInt32}
 	}
-	Seal(dst[start:], Header{
+	Seal(dst[start:], b.header(codec))
+	return dst, nil
+}
+
+func (b *Builder) header(codec Codec) Header {
+	return Header{
 		PartitionLeaderEpoch: -1,
 		Attributes:           int16(codec),
 		LastOffsetDelta:      b.count - 1,
@@ -135,12 +163,8 @@ func (b *Builder) AppendTo(dst []byte, codec Codec) ([]byte, error) {
 		ProducerEpoch:        -1,
 		BaseSequence:         -1,
 		Count:                b.count,
-	})
-	return dst, nil
+	}
 }
 
 // Reset empties the builder and keeps its memory.
-func (b *Builder) Reset() {
-	b.records = b.records[:0]
-	b.count = 0
-}
+func (b *Builder) Reset() { b.rewind(mark{}) }

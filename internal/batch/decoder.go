@@ -27,7 +27,8 @@ func DefaultLimits() Limits {
 	return Limits{MaxDecompressed: 256 << 20, MaxRecords: 4 << 20, MaxHeaders: 64 << 10, KeepBuffer: 8 << 20}
 }
 
-const maxDecompressedCap = 1 << 30 // positions in a payload are 32 bits
+// maxDecompressedCap keeps positions in a payload within 32 bits.
+const maxDecompressedCap = 1 << 30
 
 func (l Limits) withDefaults() Limits {
 	def := DefaultLimits()
@@ -113,12 +114,17 @@ func (d *Decoder) walk(b *Batch, visit func(*fields) error) error {
 	if b.Attributes&^attrKnown != 0 {
 		return unsupported(b.BaseOffset, "attributes %#x", uint16(b.Attributes))
 	}
+	if len(b.Raw) < HeaderSize {
+		return corrupt(b.BaseOffset, "%d bytes, not even a head", len(b.Raw))
+	}
 	if int64(b.Count) > int64(d.limits.MaxRecords) {
 		return overLimit(b.BaseOffset, "%d records, the limit is %d", b.Count, d.limits.MaxRecords)
 	}
-	var err error
-	if d.payload, err = d.decompress(b.Codec(), b.Payload(), b.BaseOffset); err != nil {
-		return err
+	if d.payload = b.Payload(); b.Count > 0 {
+		var err error
+		if d.payload, err = d.decompress(b.Codec(), d.payload, b.BaseOffset); err != nil {
+			return err
+		}
 	}
 	var f fields
 	last, at := int32(-1), 0

@@ -87,6 +87,7 @@ func legacyHeader(raw []byte) (Header, error) {
 	}
 	d := sharedDecoders.Get().(*Decoder)
 	defer sharedDecoders.Put(d)
+	defer d.release()
 	inner, err := d.unwrap(&h, &m)
 	if err != nil {
 		return Header{}, err
@@ -99,8 +100,11 @@ func legacyHeader(raw []byte) (Header, error) {
 
 // outerMessage reads raw as one message, without looking inside a wrapper.
 func outerMessage(raw []byte) (Header, message, error) {
-	base := int64(binary.BigEndian.Uint64(raw))
 	var m message
+	if len(raw) < prefixSize+minLength0 {
+		return Header{}, m, corrupt(-1, "%d bytes, not even a message", len(raw))
+	}
+	base := int64(binary.BigEndian.Uint64(raw))
 	if what := parseMessage(raw, 0, &m); what != "" {
 		return Header{}, m, corrupt(base, "magic %d: bad %s", raw[atMagic], what)
 	}

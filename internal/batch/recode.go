@@ -55,6 +55,26 @@ func (d *Decoder) Recode(b *Batch, from int64, o RecodeOptions) ([]Run, error) {
 	return e.runs, nil
 }
 
+// Merge adds the records of a data batch, from offset from on, to a builder that
+// goes on where they begin: many small batches become one run. When it fails the
+// builder is as before; its error is then that of Records, or a plain one when
+// the batch has holes or does not follow. Size tells when the builder is full.
+func (d *Decoder) Merge(into *Builder, b *Batch, from int64) error {
+	defer d.release()
+	if err := d.collect(b, from); err != nil {
+		return err
+	}
+	e := encoder{Decoder: d, magic: b.Magic, base: b.BaseOffset}
+	before := into.mark()
+	for i := range d.spans {
+		if err := e.append(into, &d.spans[i]); err != nil {
+			into.rewind(before)
+			return err
+		}
+	}
+	return nil
+}
+
 // span is one record to be written: where its bytes are in the payload, from
 // the key length on.
 type span struct {
@@ -147,8 +167,8 @@ func (e *encoder) encodePlain(spans []span) error {
 	start := 0
 	e.builder.Reset()
 	for i := 0; i < len(spans); i++ {
-		before := e.builder
-		if err := e.append(&spans[i]); err != nil {
+		before := e.builder.mark()
+		if err := e.append(&e.builder, &spans[i]); err != nil {
 			return err
 		}
 		if e.builder.Size() <= e.maxBytes {
@@ -157,8 +177,7 @@ func (e *encoder) encodePlain(spans []span) error {
 		if i == start {
 			return &TooLargeError{Offset: e.base + int64(spans[i].delta), Size: e.builder.Size(), Max: e.maxBytes}
 		}
-		e.builder.count, e.builder.maxTimestamp = before.count, before.maxTimestamp
-		e.builder.records = e.builder.records[:len(before.records)]
+		e.builder.rewind(before)
 		if err := e.finishPlain(spans[start:i]); err != nil {
 			return err
 		}
@@ -181,26 +200,26 @@ func (e *encoder) finishPlain(spans []span) error {
 func (e *encoder) build(spans []span, codec Codec) ([]byte, error) {
 	e.builder.Reset()
 	for i := range spans {
-		if err := e.append(&spans[i]); err != nil {
+		if err := e.append(&e.builder, &spans[i]); err != nil {
 			return nil, err
 		}
 	}
 	return e.builder.Finish(codec)
 }
 
-// append adds one span to the builder. Of a magic-2 record the bytes from the
-// key length on are taken as they are; a message is taken apart.
-func (e *encoder) append(s *span) error {
+// append adds one span to a builder. Of a magic-2 record the bytes from the key
+// length on are taken as they are; a message is taken apart.
+func (e *encoder) append(to *Builder, s *span) error {
 	offset := e.base + int64(s.delta)
 	p := e.payload[s.start:s.end]
 	if e.magic == 2 {
-		return e.builder.appendTail(offset, s.timestamp, p)
+		return to.appendTail(offset, s.timestamp, p)
 	}
 	r := Record{Offset: offset, Timestamp: s.timestamp}
 	at := 0
 	r.Key, at = readBytes32(p, at)
 	r.Value, _ = readBytes32(p, at)
-	return e.builder.Append(&r)
+	return to.Append(&r)
 }
 
 func (e *encoder) add(spans []span, raw []byte) {
