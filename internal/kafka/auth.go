@@ -68,8 +68,8 @@ type Auth struct {
 	// rotated password, AWS credentials), so the same value serves re-authentication (KIP-368).
 	Mechanism sasl.Mechanism
 
-	alias    string
-	protocol string
+	protocol string // security.protocol, for messages
+	user     string // whose password it is, for messages
 }
 
 // Auth reads the stores, checks that the description is complete and builds what a dialer needs. Tokens and
@@ -78,7 +78,7 @@ func (c *Connection) Auth(ctx context.Context) (*Auth, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("cluster %s: %w", c.name(), err)
 	}
-	a := &Auth{alias: c.name(), protocol: c.Security.Protocol()}
+	a := &Auth{protocol: c.Security.Protocol()}
 	if t := c.Security.TLS; t != nil {
 		cfg, err := t.config()
 		if err != nil {
@@ -91,7 +91,7 @@ func (c *Connection) Auth(ctx context.Context) (*Auth, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cluster %s: %w", c.name(), err)
 		}
-		a.Mechanism = m
+		a.Mechanism, a.user = m, s.Username
 	}
 	return a, nil
 }
