@@ -176,6 +176,14 @@ func (m *Machine) Unknown(generation int) {
 	m.reset(true)
 }
 
+// ConnectionLost says that the connection to the target broker is gone: the broker may come back with a
+// shorter log, so both ends are read again even if nothing was on its way.
+func (m *Machine) ConnectionLost() {
+	if m.phase == Copying || m.phase == Seeding {
+		m.Unknown(m.generation)
+	}
+}
+
 // Refused says that the target will not take the oldest unanswered append or filler, now or later.
 func (m *Machine) Refused(generation int, base int64, kind fault.Kind, next, detail string) {
 	if generation != m.generation || m.phase == Faulted {
