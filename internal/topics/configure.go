@@ -86,7 +86,7 @@ func (k *Keeper) describe(ctx context.Context, due []*entry) ([]*shown, error) {
 // configs are both sides' configuration and what the target's is to be.
 type configs struct {
 	onSource, onTarget settings.Topic
-	final, copy    settings.Wanted
+	final, copy        settings.Wanted
 }
 
 func (k *Keeper) decide(source, target settings.Topic, replicas int) configs {
