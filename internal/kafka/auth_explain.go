@@ -100,7 +100,7 @@ func explainAlert(alert string) (what, check string) {
 	case strings.Contains(alert, "certificate"), strings.Contains(alert, "authority"):
 		return "refused our client certificate (" + alert + ")", "check that the broker trusts its CA, that it is not expired and may be used by clients"
 	case strings.Contains(alert, "protocol version"):
-		return "refused TLS 1.2 and newer", "allow TLSv1.2 on the broker (ssl.enabled.protocols)"
+		return "shares no TLS version with us", "compare the broker's ssl.enabled.protocols with ours (tls.minVersion, ssl.enabled.protocols); TLS 1.2 and 1.3 are spoken"
 	case strings.Contains(alert, "handshake failure"):
 		return "refused the TLS handshake", "it may want a client certificate (tls.cert, ssl.keystore.location) or a cipher that is no longer spoken"
 	}

@@ -104,27 +104,18 @@ func loopback(host string) bool {
 }
 
 func (c *credentials) oauthMechanism() (sasl.Mechanism, error) {
-	token := c.fixedToken
+	m := oauthBearer{extensions: c.OAuth.Extensions, token: c.fixedToken}
 	switch {
 	case c.OAuth.TokenURL != "":
 		src, err := newTokenSource(c)
 		if err != nil {
 			return nil, err
 		}
-		token = src.token
+		m.source, m.token = src, src.token
 	case c.OAuth.TokenFile != "":
-		token = c.OAuth.tokenFromFile
+		m.token = c.OAuth.tokenFromFile
 	}
-	return oauthBearer{oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
-		t, err := token(ctx)
-		if err != nil {
-			return oauth.Auth{}, err
-		}
-		if strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return oauth.Auth{}, errors.New("the bearer token has spaces or characters that no token may have (RFC 6750): check its source")
-		}
-		return oauth.Auth{Token: t, Extensions: c.OAuth.Extensions}, nil
-	})}, nil
+	return m, nil
 }
 
 func (c *credentials) fixedToken(ctx context.Context) (string, error) {
@@ -248,11 +239,28 @@ func oneLine(s string) string {
 	return s
 }
 
-// oauthBearer makes the broker's refusal readable: RFC 7628 sends it as JSON in a challenge.
-type oauthBearer struct{ sasl.Mechanism }
+// oauthBearer is franz-go's mechanism with two things added: a token that could break the message's framing is
+// not sent, and the broker's refusal, which RFC 7628 sends as JSON in a challenge, is readable.
+type oauthBearer struct {
+	token      func(context.Context) (string, error)
+	extensions map[string]string
+	source     *tokenSource // behind token, where there is one
+}
 
+// Name implements sasl.Mechanism.
+func (oauthBearer) Name() string { return MechanismOAuthBearer }
+
+// Authenticate implements sasl.Mechanism.
 func (m oauthBearer) Authenticate(ctx context.Context, host string) (sasl.Session, []byte, error) {
-	s, msg, err := m.Mechanism.Authenticate(ctx, host)
+	token, err := m.token(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, nil, errors.New("the bearer token has spaces or characters that no token may have (RFC 6750): check its source")
+	}
+	auth := oauth.Auth{Token: token, Extensions: m.extensions}
+	s, msg, err := auth.AsMechanism().Authenticate(ctx, host)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -261,6 +269,7 @@ func (m oauthBearer) Authenticate(ctx context.Context, host string) (sasl.Sessio
 
 type oauthSession struct{ sasl.Session }
 
+// Challenge implements sasl.Session.
 func (s oauthSession) Challenge(resp []byte) (bool, []byte, error) {
 	if len(resp) > 0 {
 		return false, nil, fmt.Errorf("the broker refused the token: %s", oneLine(string(resp)))
