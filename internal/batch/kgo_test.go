@@ -66,7 +66,7 @@ func writeByKgo(t testing.TB, recs []Record, codec Codec) []byte {
 }
 
 func TestKgoReadsWhatBuilderWrites(t *testing.T) {
-	want := sample(60, 2000)
+	want := sample(60, 300)
 	for _, codec := range codecs {
 		raw := build(t, want, codec)
 		if diff := cmp.Diff(want, readByKgo(t, raw, 0)); diff != "" {
@@ -83,7 +83,7 @@ func TestKgoReadsWhatBuilderWrites(t *testing.T) {
 }
 
 func TestDecoderReadsWhatKgoWrites(t *testing.T) {
-	want := sample(60, 2000)
+	want := sample(60, 300)
 	d := NewDecoder(Limits{})
 	for _, codec := range codecs {
 		b := next(t, writeByKgo(t, want, codec))

@@ -183,13 +183,13 @@ func (d *Decoder) unwrap(h *Header, m *message) (wrapper, error) {
 	if w.count == 0 {
 		return w, corrupt(outer, "compressed message without a message inside")
 	}
-	if last > outer || outer-first > math.MaxInt32 {
-		return w, corrupt(outer, "inner offsets %d to %d do not fit the outer one", first, last)
-	}
 	if m.magic == 1 {
 		w.base = outer - last
 	}
 	w.first = w.base + first
+	if last > outer || outer-w.first > math.MaxInt32 {
+		return w, corrupt(outer, "inner offsets %d to %d do not fit the outer one", first, last)
+	}
 	return w, nil
 }
 
