@@ -50,6 +50,9 @@ func (s *Syncer) carry(ctx context.Context, due map[string]*tracked, marks Marks
 
 // toStore is what is committed now: what changed and, when it is time, what did not.
 func (s *Syncer) toStore(t *tracked, d *position.Decision) []kafka.OffsetCommit {
+	if s.o.ReadOnly {
+		return nil
+	}
 	store := d.Commits
 	if s.o.Now().Sub(t.stored) >= s.o.Refresh {
 		store = slices.Concat(store, d.Same)
@@ -82,6 +85,9 @@ func (t *tracked) looked(now time.Time, idle time.Duration, source kafka.GroupOf
 // settle records what was stored and writes the group's line.
 func (s *Syncer) settle(t *tracked, d *position.Decision, commits []kafka.OffsetCommit, outcome kafka.CommitOutcome) {
 	refused := func(tp estate.TopicPartition) string {
+		if s.o.ReadOnly {
+			return "not carried over yet"
+		}
 		err := outcome.Err
 		if err == nil {
 			err = outcome.Partitions[tp]

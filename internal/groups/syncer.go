@@ -40,6 +40,8 @@ type Options struct {
 	Include, Exclude []*regexp.Regexp
 	// Hold says why a group must not be touched (its home is the target), empty if it may. Nil: none.
 	Hold func(group string) string
+	// ReadOnly stores nothing: the lines tell how the positions compare.
+	ReadOnly bool
 	// Refresh and Idle: see DefaultRefresh, DefaultIdle; 0 means these.
 	Refresh, Idle time.Duration
 	// Now is the clock; nil means time.Now.

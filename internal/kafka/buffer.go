@@ -17,25 +17,43 @@ type Buffer struct {
 	OnFree func()
 }
 
-// Buffers are pooled by powers of two from 64 KiB to 64 MiB; what is larger is left to the collector.
+// Buffers are pooled in classes four to a power of two, from 64 KiB to 64 MiB, so that at most a fifth of
+// one lies idle; what is larger is left to the collector.
 const (
-	minBufferClass = 16
-	maxBufferClass = 26
+	minBuffer = 64 << 10
+	maxBuffer = 64 << 20
 )
 
-var bufferPools [maxBufferClass - minBufferClass + 1]sync.Pool
+// bufferClass returns the class for n bytes and its size.
+func bufferClass(n int) (class, size int) {
+	n = max(n, minBuffer)
+	power := bits.Len(uint(n-1)) - 1 // 2^power < n <= 2^(power+1), except for powers of two
+	quarter := 1 << (power - 2)
+	quarters := (n + quarter - 1) / quarter // 4 < quarters <= 8
+	return 4*power + quarters, quarters * quarter
+}
+
+var bufferPools sync.Map // class -> *sync.Pool
+
+func bufferPool(class int) *sync.Pool {
+	if p, ok := bufferPools.Load(class); ok {
+		return p.(*sync.Pool)
+	}
+	p, _ := bufferPools.LoadOrStore(class, new(sync.Pool))
+	return p.(*sync.Pool)
+}
 
 // NewBuffer returns a buffer of n bytes, holding one reference.
 func NewBuffer(n int) *Buffer {
-	class := max(bits.Len(uint(max(n, 1)-1)), minBufferClass)
-	if class > maxBufferClass {
+	if n > maxBuffer {
 		b := &Buffer{B: make([]byte, n), class: -1}
 		b.refs.Store(1)
 		return b
 	}
-	b, _ := bufferPools[class-minBufferClass].Get().(*Buffer)
+	class, size := bufferClass(n)
+	b, _ := bufferPool(class).Get().(*Buffer)
 	if b == nil {
-		b = &Buffer{B: make([]byte, 1<<class), class: class}
+		b = &Buffer{B: make([]byte, size), class: class}
 	}
 	b.B = b.B[:n]
 	b.refs.Store(1)
@@ -59,6 +77,6 @@ func (b *Buffer) Release() {
 			return
 		}
 		b.B = b.B[:cap(b.B)]
-		bufferPools[b.class-minBufferClass].Put(b)
+		bufferPool(b.class).Put(b)
 	}
 }

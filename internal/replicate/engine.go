@@ -1,0 +1,242 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/kferry/kferry/internal/estate"
+	"github.com/kferry/kferry/internal/fault"
+	"github.com/kferry/kferry/internal/groups"
+	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/replicate/mirror"
+	"github.com/kferry/kferry/internal/report"
+	"github.com/kferry/kferry/internal/state"
+	"github.com/kferry/kferry/internal/topics"
+)
+
+// Engine is one running flow.
+type Engine struct {
+	o      Options
+	ctx    context.Context
+	log    *slog.Logger
+	caps   Capabilities
+	dataID kafka.ProducerID // of all copied data
+	markID kafka.ProducerID // of our own markers
+	limit  *rate.Limiter    // bytes to the target; nil: no limit
+	memory memory
+	keeper *topics.Keeper
+
+	groupSyncer *groups.Syncer
+
+	store     *state.Store   // nil: the target permits no state topic
+	remembers state.Snapshot // as read at the start
+	stateless string         // why there is no store
+
+	chores  chan struct{} // one token for each chore under way
+	fillIDs chan string   // transactional ids for aborted fillers that are free
+	refresh chan struct{} // somebody wants fresh metadata
+	endTxn  *endTxnFiller
+
+	running   sync.WaitGroup
+	startedAt time.Time
+
+	mu         sync.Mutex // guards everything below; never held while a partition's mutex is taken
+	partitions map[estate.TopicPartition]*partition
+	topics     map[string]*topicState
+	fetchers   map[route]*fetcher
+	appenders  map[int32]*appender
+	markers    map[int32]*marker
+	troubles   map[string]*troubleCount
+	placedAt   time.Time
+	groups     []report.Group   // of the last sync
+	last       *report.Document // as published last
+}
+
+// topicState is what the engine knows of one topic beyond its partitions.
+type topicState struct {
+	outcome topics.Outcome
+	fault   *fault.Fault
+}
+
+func newEngine(ctx context.Context, o Options) *Engine {
+	e := &Engine{
+		o: o, ctx: ctx, log: o.Logger.With("flow", o.Flow),
+		chores: make(chan struct{}, choresAtOnce), fillIDs: make(chan string, fillTransactions),
+		refresh:    make(chan struct{}, 1),
+		startedAt:  time.Now().UTC(),
+		partitions: map[estate.TopicPartition]*partition{}, topics: map[string]*topicState{},
+		fetchers: map[route]*fetcher{}, appenders: map[int32]*appender{}, markers: map[int32]*marker{},
+		troubles: map[string]*troubleCount{},
+	}
+	e.memory.budget = o.MemoryBytes
+	for i := range fillTransactions {
+		e.fillIDs <- o.transactionalID(fmt.Sprintf("fill-%d", i))
+	}
+	if o.BytesPerSecond > 0 {
+		e.limit = rate.NewLimiter(rate.Limit(o.BytesPerSecond), int(max(o.BytesPerSecond/4, requestBytes)))
+	}
+	e.endTxn = newEndTxnFiller(e)
+	return e
+}
+
+// watch runs f in a goroutine that Run waits for.
+func (e *Engine) watch(f func()) { e.running.Go(f) }
+
+// later runs f after d, unless Run ends before.
+func (e *Engine) later(d time.Duration, f func()) {
+	e.watch(func() {
+		if sleep(e.ctx, d) {
+			f()
+		}
+	})
+}
+
+// sleep returns false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (e *Engine) fetcher(r route) *fetcher {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.fetchers[r]
+	if f == nil {
+		f = newFetcher(e, r)
+		e.fetchers[r] = f
+		e.memory.fetchers.Store(int64(len(e.fetchers)))
+		e.watch(func() { f.run(e.ctx) })
+	}
+	return f
+}
+
+func (e *Engine) appender(node int32) *appender {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a := e.appenders[node]
+	if a == nil {
+		a = newAppender(e, node)
+		e.appenders[node] = a
+		e.watch(func() { a.run(e.ctx) })
+	}
+	return a
+}
+
+// mark hands a Mark to whoever may write markers. Called with the partition's mutex held.
+func (e *Engine) mark(p *partition, a mirror.Action) {
+	if !e.caps.Markers {
+		e.endTxn.add(markJob{p, a})
+		return
+	}
+	node := p.target.Node
+	e.mu.Lock()
+	k := e.markers[node]
+	if k == nil {
+		k = newMarker(e, node)
+		e.markers[node] = k
+		e.watch(func() { k.run(e.ctx) })
+	}
+	e.mu.Unlock()
+	k.add(markJob{p, a})
+}
+
+// all returns the partitions in order of topic and number.
+func (e *Engine) all() []*partition {
+	e.mu.Lock()
+	parts := slices.Collect(maps.Values(e.partitions))
+	e.mu.Unlock()
+	slices.SortFunc(parts, func(a, b *partition) int {
+		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+			return c
+		}
+		return int(a.Partition - b.Partition)
+	})
+	return parts
+}
+
+// lost tells the partitions of a target broker that the connection to it is gone: the broker may come back
+// with a shorter log.
+func (e *Engine) lost(node int32) {
+	for _, p := range e.all() {
+		if _, target := p.leaders(); target.Node == node {
+			p.step(func(m *mirror.Machine) { m.ConnectionLost() })
+		}
+	}
+}
+
+// throttle waits until bytes may be sent; false if the engine stops.
+func (e *Engine) throttle(ctx context.Context, bytes int) bool {
+	if e.limit == nil {
+		return true
+	}
+	for bytes > 0 {
+		n := min(bytes, e.limit.Burst())
+		if e.limit.WaitN(ctx, n) != nil {
+			return false
+		}
+		bytes -= n
+	}
+	return true
+}
+
+// refreshSoon asks for fresh metadata.
+func (e *Engine) refreshSoon() {
+	select {
+	case e.refresh <- struct{}{}:
+	default:
+	}
+}
+
+// troubleCount is one kind of passing trouble: logged once in a while, counted always.
+type troubleCount struct {
+	logged time.Time
+	since  int
+}
+
+// troubleInterval is how often the same trouble is logged.
+const troubleInterval = 10 * time.Second
+
+// trouble notes something that passes or is tried again.
+func (e *Engine) trouble(what string, err error, where ...any) {
+	if e.ctx.Err() != nil {
+		return
+	}
+	e.mu.Lock()
+	t := e.troubles[what]
+	if t == nil {
+		t = &troubleCount{}
+		e.troubles[what] = t
+	}
+	t.since++
+	now := time.Now()
+	quiet := now.Sub(t.logged) < troubleInterval
+	times := t.since
+	if !quiet {
+		t.logged, t.since = now, 0
+	}
+	e.mu.Unlock()
+	level := slog.LevelWarn
+	if quiet {
+		level = slog.LevelDebug
+	}
+	e.log.Log(e.ctx, level, "trying again", append([]any{"act", what, "err", err, "times", times}, where...)...)
+}
+
+// faulted notes a partition's fault. Called with the partition's mutex held.
+func (e *Engine) faulted(p *partition, f fault.Fault) {
+	e.log.Error("partition stopped", "topic", f.Topic, "partition", f.Partition, "fault", string(f.Kind), "offset", f.Offset, "count", f.Count, "detail", f.Detail, "next", f.Next)
+}

@@ -1,0 +1,213 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kferry/kferry/internal/batch"
+	"github.com/kferry/kferry/internal/estate"
+	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/replicate/mirror"
+)
+
+// Fillers that go through the transaction coordinator of the target. Every transaction here lives inside one
+// gap: it is begun, ended and known to be complete before anything else is written to the partition, so a
+// marker that the coordinator writes late or twice can never land among real records unnoticed: the log end
+// is read after completion and compared with what was wanted.
+
+// dataEpoch is the producer epoch of all copied data. The id belongs to a transactional id, so that every
+// kferry of the flow gets the same one, but the epoch that the coordinator counts up is not used: with one
+// id and one epoch, sequence numbers make two kferrys' appends conditional on each other, where a new epoch
+// would let a late starter append whatever it likes.
+const dataEpoch = 0
+
+// transactionTimeout of filler transactions. A coordinator aborts what is older, which is harmless inside a
+// gap. Brokers allow up to transaction.max.timeout.ms, 15 minutes by default.
+const transactionTimeout = time.Minute
+
+// endTxnFiller writes single markers by transactions without data, for targets that do not permit
+// WriteTxnMarkers: one marker for each waiting partition and round.
+type endTxnFiller struct {
+	engine *Engine
+	txn    string
+
+	mu    sync.Mutex // guards queue
+	queue []markJob
+	wake  chan struct{}
+}
+
+func newEndTxnFiller(e *Engine) *endTxnFiller {
+	return &endTxnFiller{engine: e, txn: e.o.transactionalID("gaps"), wake: make(chan struct{}, 1)}
+}
+
+func (f *endTxnFiller) add(j markJob) {
+	f.mu.Lock()
+	f.queue = append(f.queue, j)
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *endTxnFiller) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		jobs := f.queue
+		f.queue = nil
+		f.mu.Unlock()
+		if len(jobs) == 0 {
+			select {
+			case <-f.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		f.round(ctx, jobs)
+	}
+}
+
+// round gives each partition one marker.
+func (f *endTxnFiller) round(ctx context.Context, jobs []markJob) {
+	e := f.engine
+	var tps []estate.TopicPartition
+	var live []markJob
+	for _, j := range jobs {
+		if j.p.wants(j.act) {
+			live, tps = append(live, j), append(tps, j.p.TopicPartition)
+		}
+	}
+	if len(live) == 0 {
+		return
+	}
+	err := e.emptyTransaction(ctx, f.txn, tps)
+	for _, j := range live {
+		if err == nil {
+			_, target := j.p.leaders()
+			var end int64
+			if end, err = e.o.Target.LogEnd(ctx, target); err == nil {
+				j.p.step(func(m *mirror.Machine) { m.Filled(j.act.Generation, end) })
+				continue
+			}
+		}
+		j.p.step(func(m *mirror.Machine) { m.Unknown(j.act.Generation) })
+	}
+	if err != nil {
+		e.trouble("fill gaps by transactions", err)
+		e.refreshSoon()
+		sleep(ctx, choreRetryMin)
+	}
+}
+
+// emptyTransaction writes one abort marker to each partition and returns when the coordinator is done.
+func (e *Engine) emptyTransaction(ctx context.Context, txn string, tps []estate.TopicPartition) error {
+	ctx, cancel := context.WithTimeout(ctx, choreTimeout)
+	defer cancel()
+	// InitProducer returns only when no transaction of this id is under way any more.
+	id, err := e.o.Target.InitProducer(ctx, txn, transactionTimeout)
+	if err != nil {
+		return err
+	}
+	if err := e.o.Target.AddPartitions(ctx, txn, id, tps); err != nil {
+		return err
+	}
+	if err := e.o.Target.EndTxn(ctx, txn, id, false); err != nil {
+		return err
+	}
+	_, err = e.o.Target.InitProducer(ctx, txn, transactionTimeout)
+	return err
+}
+
+// fillTransactions is how many aborted fillers may be under way at a time.
+const fillTransactions = 4
+
+// fillSlack leaves room before the end of a gap for markers that a coordinator may write twice.
+const fillSlack = 2
+
+// abortFill fills a wide gap with filler records in an aborted transaction:
+//
+//  1. take a transactional id; whatever an earlier kferry left open under it is aborted
+//  2. add the partition
+//  3. produce filler records, each batch at the offset it was meant for
+//  4. abort; wait until the coordinator is done
+//  5. read the log end
+func (e *Engine) abortFill(ctx context.Context, p *partition, a mirror.Action, target kafka.Leader) error {
+	var txn string
+	select {
+	case txn = <-e.fillIDs:
+		defer func() { e.fillIDs <- txn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	end, err := e.abortedRecords(ctx, p, a, target, txn)
+	if err != nil {
+		e.trouble("fill gap by an aborted transaction", err, "topic", p.Topic, "partition", p.Partition)
+		// Whatever was begun must not stay open: its marker belongs into this gap.
+		if _, ierr := e.o.Target.InitProducer(ctx, txn, transactionTimeout); ierr != nil {
+			e.trouble("abort filler transaction", ierr, "id", txn)
+		}
+		p.step(func(m *mirror.Machine) { m.Unknown(a.Generation) })
+		return nil
+	}
+	p.step(func(m *mirror.Machine) { m.Filled(a.Generation, end) })
+	return nil
+}
+
+func (e *Engine) abortedRecords(ctx context.Context, p *partition, a mirror.Action, target kafka.Leader, txn string) (int64, error) {
+	t := e.o.Target
+	records := a.Count - 1
+	if e.caps.Markers && a.Count > 2*fillSlack {
+		records -= fillSlack
+	}
+	id, err := t.InitProducer(ctx, txn, transactionTimeout)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.AddPartitions(ctx, txn, id, []estate.TopicPartition{p.TopicPartition}); err != nil {
+		return 0, err
+	}
+	conn, err := t.Dial(ctx, target.Node)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	sequence := int32(0)
+	for at, left := a.Base, records; left > 0; {
+		n := min(left, batch.MaxFiller, 100_000)
+		raw := batch.KeyedFiller(int(n), batch.NoTimestamp)
+		if err := batch.Rewrite(raw, batch.Producer{ID: id.ID, Epoch: id.Epoch, Sequence: sequence, Transactional: true}); err != nil {
+			return 0, err
+		}
+		base, err := conn.ProduceOne(ctx, p.TopicPartition, raw, txn)
+		if err != nil {
+			return 0, err
+		}
+		if base != at {
+			return 0, fmt.Errorf("filler for offset %d of %s was appended at %d", at, p.TopicPartition, base)
+		}
+		at, left, sequence = at+n, left-n, batch.NextSequence(sequence, int32(n))
+	}
+	if err := t.EndTxn(ctx, txn, id, false); err != nil {
+		return 0, err
+	}
+	if _, err := t.InitProducer(ctx, txn, transactionTimeout); err != nil {
+		return 0, err
+	}
+	return t.LogEnd(ctx, target)
+}
+
+// fillerTemplates holds seed batches by size; nearly all seeding uses the largest.
+var fillerTemplates sync.Map // int -> []byte
+
+func fillerTemplate(n int) []byte {
+	if raw, ok := fillerTemplates.Load(n); ok {
+		return raw.([]byte)
+	}
+	raw := batch.Filler(n)
+	if n == batch.MaxFiller {
+		fillerTemplates.Store(n, raw)
+	}
+	return raw
+}

@@ -1,0 +1,145 @@
+package replicate
+
+import (
+	"sync"
+	"time"
+
+	"github.com/kferry/kferry/internal/estate"
+	"github.com/kferry/kferry/internal/fault"
+	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/replicate/mirror"
+)
+
+// partition is one machine and where its two sides live.
+type partition struct {
+	estate.TopicPartition
+	engine    *Engine
+	sourceID  estate.TopicID
+	compacted bool // the source compacts the topic
+
+	mu          sync.Mutex // guards everything below
+	machine     *mirror.Machine
+	source      kafka.Leader
+	target      kafka.Leader
+	outbox      []mirror.Action // appends to be sent, in order
+	queued      bool            // in its appender's ready list
+	outstanding int             // produce requests sent for it and not answered, of all generations
+	quiet       *sync.Cond      // outstanding became 0
+	retryAt     time.Time       // no fetch before that, after an error of the source
+	reads       position        // what its fetcher was told last
+	rate        meter
+	known       bool // the target topic was made or taken over by this flow
+}
+
+// position is what a fetcher is told about a partition.
+type position struct {
+	want bool
+	pos  kafka.FetchPosition
+}
+
+func newPartition(e *Engine, tp estate.TopicPartition) *partition {
+	p := &partition{TopicPartition: tp, engine: e}
+	p.quiet = sync.NewCond(&p.mu)
+	return p
+}
+
+// step gives the machine one event and carries out what it asks for. It must not be called with p.mu held.
+func (p *partition) step(event func(*mirror.Machine)) {
+	p.mu.Lock()
+	event(p.machine)
+	ready := p.obey()
+	p.mu.Unlock()
+	if ready != nil {
+		ready.enqueue(p)
+	}
+}
+
+// stepQuietly is step for a caller that enqueues several partitions at once: it returns the appender to tell.
+func (p *partition) stepQuietly(event func(*mirror.Machine)) *appender {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	event(p.machine)
+	return p.obey()
+}
+
+// obey hands the machine's actions on. It returns the appender that must be told that p has something to
+// send, nil if none must. The caller holds p.mu.
+func (p *partition) obey() *appender {
+	var tell *appender
+	for _, a := range p.machine.Take() {
+		switch a.Kind {
+		case mirror.Append:
+			p.outbox = append(p.outbox, a)
+			if !p.queued {
+				p.queued = true
+				tell = p.engine.appender(p.target.Node)
+			}
+		case mirror.Mark:
+			p.engine.mark(p, a)
+		case mirror.Stop:
+			p.clearOutbox()
+			p.engine.faulted(p, *a.Fault)
+		case mirror.Open:
+			p.clearOutbox()
+			p.engine.chore(p, a)
+		default:
+			p.engine.chore(p, a)
+		}
+	}
+	p.tellFetcher()
+	return tell
+}
+
+// clearOutbox drops appends of a past generation. The caller holds p.mu.
+func (p *partition) clearOutbox() {
+	for _, a := range p.outbox {
+		if a.Owner != nil {
+			a.Owner.Release()
+		}
+	}
+	p.outbox = nil
+}
+
+// tellFetcher passes a changed wish on. The caller holds p.mu.
+func (p *partition) tellFetcher() {
+	from, want := p.machine.Wants()
+	now := position{want: want && p.source.Node >= 0}
+	if now.want {
+		now.pos = kafka.FetchPosition{
+			TopicPartition: p.TopicPartition, TopicID: p.sourceID, Offset: from,
+			LeaderEpoch: p.source.Epoch, LastEpoch: p.machine.LastEpoch(),
+		}
+	}
+	if now == p.reads {
+		return
+	}
+	p.reads = now
+	p.engine.fetcher(p.route()).change(p, now)
+}
+
+func (p *partition) route() route { return route{p.source.Node, p.target.Node} }
+
+// move tells the partition where its leaders are now. A new leader of the target, or a new epoch of the same
+// one, may hold a shorter log: both ends are read again before anything is sent there.
+func (p *partition) move(source, target kafka.Leader) {
+	p.mu.Lock()
+	if now := (route{source.Node, target.Node}); now != p.route() && p.reads.want {
+		p.engine.fetcher(p.route()).change(p, position{})
+		p.reads = position{}
+	}
+	moved := target != p.target
+	p.source, p.target = source, target
+	if moved {
+		p.machine.Unknown(p.machine.Generation())
+	}
+	tell := p.obey()
+	p.mu.Unlock()
+	if tell != nil {
+		tell.enqueue(p)
+	}
+}
+
+// stop faults the partition from outside the machine.
+func (p *partition) stop(f fault.Fault) {
+	p.step(func(m *mirror.Machine) { m.Stop(f) })
+}

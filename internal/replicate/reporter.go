@@ -1,0 +1,166 @@
+package replicate
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kferry/kferry/internal/estate"
+	"github.com/kferry/kferry/internal/fault"
+	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/replicate/mirror"
+	"github.com/kferry/kferry/internal/report"
+)
+
+// reportInterval is how often the document is made anew, and the target's high watermarks are read for it.
+const reportInterval = time.Second
+
+// keepReporting makes documents until ctx ends. With UntilCaughtUp it ends the run by calling done.
+func (e *Engine) keepReporting(ctx context.Context, done func()) {
+	for wait := reportInterval; sleep(ctx, wait); {
+		e.readTargetHighs(ctx)
+		doc := e.document(time.Now())
+		e.publish(doc)
+		if e.o.UntilCaughtUp {
+			wait = 100 * time.Millisecond
+			if doc.CaughtUp && e.placed() {
+				done()
+				return
+			}
+		}
+	}
+}
+
+// readTargetHighs asks the target for its high watermarks: what is above is written and not yet safe.
+func (e *Engine) readTargetHighs(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var leaders []kafka.Leader
+	parts := map[estate.TopicPartition]*partition{}
+	for _, p := range e.all() {
+		p.mu.Lock()
+		if p.machine.Phase() != mirror.Faulted && p.target.Node >= 0 {
+			leaders = append(leaders, p.target)
+			parts[p.TopicPartition] = p
+		}
+		p.mu.Unlock()
+	}
+	for tp, ends := range e.o.Target.HighWatermarks(ctx, leaders) {
+		if ends.Err == nil {
+			parts[tp].step(func(m *mirror.Machine) { m.TargetHigh(ends.High) })
+		}
+	}
+}
+
+// placed says whether every topic is there and has its partitions, or is faulted.
+func (e *Engine) placed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range e.topics {
+		if t.fault == nil && !t.outcome.Ready {
+			return false
+		}
+	}
+	return true
+}
+
+// document is the state of the flow now.
+func (e *Engine) document(now time.Time) *report.Document {
+	doc := &report.Document{
+		Version: report.Version, Flow: e.o.Flow, Updated: now, Running: true,
+		Source: clusterInfo(e.o.Source), Target: clusterInfo(e.o.Target),
+		Fillers: e.caps.String(), Topics: []report.Topic{}, Groups: e.groupReports(), Faults: []fault.Fault{},
+		StartedAt: &e.startedAt,
+	}
+	byTopic := map[string][]report.Partition{}
+	for _, p := range e.all() {
+		byTopic[p.Topic] = append(byTopic[p.Topic], p.report(now))
+	}
+	e.mu.Lock()
+	states := maps.Clone(e.topics)
+	e.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		doc.Topics = append(doc.Topics, topicReport(name, states[name], byTopic[name]))
+	}
+	if e.stateless != "" {
+		doc.Notes = append(doc.Notes, e.stateless)
+	}
+	doc.Sum()
+	return doc
+}
+
+func clusterInfo(c *kafka.Cluster) report.Cluster {
+	brokers := c.Brokers()
+	addrs := make([]string, 0, len(brokers))
+	for _, b := range brokers {
+		addrs = append(addrs, b.Addr)
+	}
+	slices.Sort(addrs)
+	return report.Cluster{Alias: c.Alias(), ID: c.ID(), Bootstrap: strings.Join(addrs, ","), Brokers: len(brokers)}
+}
+
+func topicReport(name string, t *topicState, parts []report.Partition) report.Topic {
+	topic := report.Topic{
+		Name: name, ID: t.outcome.SourceID, Mode: "identical", Final: t.outcome.Finalized,
+		Partitions: parts, Fault: t.fault, Notes: slices.Clone(t.outcome.Notes),
+	}
+	if topic.Partitions == nil {
+		topic.Partitions = []report.Partition{}
+	}
+	if t.outcome.Waiting != "" {
+		topic.Notes = append(topic.Notes, "waiting: "+t.outcome.Waiting)
+	}
+	return topic
+}
+
+// report describes one partition.
+func (p *partition) report(now time.Time) report.Partition {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.machine
+	source, target, traffic := m.Source(), m.Target(), m.Traffic()
+	p.rate.sample(now, traffic.RecordsCopied, traffic.BytesRaw+traffic.BytesRecoded)
+	r := report.Partition{
+		ID: p.Partition, State: p.stateWord(),
+		SourceStart: source.Start, SourceEnd: source.High, SourceStable: source.Stable,
+		TargetStart: target.Start, TargetEnd: target.High,
+		LagBytes: -1, Traffic: traffic,
+		RecordsPerSec: p.rate.recordsPerSec, BytesPerSec: p.rate.bytesPerSec, Fault: m.Fault(),
+	}
+	if source.High >= 0 {
+		// What is above the target's high watermark is not safe yet and does not count as copied.
+		r.LagRecords = max(source.High-max(min(target.High, m.Position()), source.Start, 0), 0)
+		if traffic.RecordsCopied > 0 {
+			r.LagBytes = r.LagRecords * ((traffic.BytesRaw + traffic.BytesRecoded) / traffic.RecordsCopied)
+		}
+	}
+	r.ETASeconds = p.rate.eta(r.LagRecords)
+	return r
+}
+
+func (p *partition) stateWord() report.State {
+	switch p.machine.Phase() {
+	case mirror.Opening, mirror.Comparing:
+		return report.Opening
+	case mirror.Seeding:
+		return report.Seeding
+	case mirror.Faulted:
+		return report.Faulted
+	}
+	if p.machine.CaughtUp() && p.machine.Target().High >= p.machine.Position() {
+		return report.Following
+	}
+	return report.CatchingUp
+}
+
+// publish hands a document to whoever wants it.
+func (e *Engine) publish(doc *report.Document) {
+	e.mu.Lock()
+	e.last = doc
+	e.mu.Unlock()
+	if e.o.OnReport != nil {
+		e.o.OnReport(doc)
+	}
+}
