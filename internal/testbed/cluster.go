@@ -146,6 +146,19 @@ func (c *Cluster) Broker(i int) *Broker { return c.brokers[i] }
 // Brokers returns how many brokers the cluster was started with.
 func (c *Cluster) Brokers() int { return len(c.brokers) }
 
+// CPU returns the sum of Broker.CPU over the brokers that run.
+func (c *Cluster) CPU() (time.Duration, error) {
+	var sum time.Duration
+	for _, b := range c.brokers {
+		used, err := b.CPU()
+		if err != nil && !errors.Is(err, errNotRunning) {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
 // ClusterID returns the id that a KRaft cluster was formatted with. A 2.8
 // cluster makes its own id; ask it by a Metadata request.
 func (c *Cluster) ClusterID() string { return c.options.ClusterID }

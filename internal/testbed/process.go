@@ -116,3 +116,30 @@ func (p *process) kill() {
 		<-p.done
 	}
 }
+
+// cpu returns user plus system time: so far, or of the whole life of a process
+// that has ended.
+func (p *process) cpu() (time.Duration, error) {
+	if p.running() {
+		if used, err := processCPU(p.pid()); err == nil {
+			return used, nil
+		}
+	}
+	<-p.done // it ended, perhaps just now
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime(), nil
+}
+
+// peakRSS returns the highest resident memory in bytes, as cpu does.
+func (p *process) peakRSS() (int64, error) {
+	if p.running() {
+		if peak, err := processMemory(p.pid(), "VmHWM"); err == nil {
+			return peak, nil
+		}
+	}
+	<-p.done
+	usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0, fmt.Errorf("peak memory of process %d: not known", p.pid())
+	}
+	return usage.Maxrss << 10, nil // Linux counts in KiB
+}
