@@ -162,9 +162,6 @@ func (a *appender) sendOne(ctx context.Context) {
 	if err != nil { // nothing was sent
 		a.answered(load, total, nil, err)
 	}
-	if len(a.ready) == 0 {
-		return
-	}
 }
 
 // collect takes the head of each ready partition's outbox, until the request is full.

@@ -28,6 +28,7 @@ type partition struct {
 	retryAt     time.Time       // no fetch before that, after an error of the source
 	reads       position        // what its fetcher was told last
 	rate        meter
+	wasAtEnd    bool // the machine was caught up once
 	known       bool // the target topic was made or taken over by this flow
 }
 

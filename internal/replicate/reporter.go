@@ -14,23 +14,79 @@ import (
 	"github.com/kferry/kferry/internal/report"
 )
 
-// reportInterval is how often the document is made anew, and the target's high watermarks are read for it.
-const reportInterval = time.Second
+const (
+	// reportInterval is how often a document is made and handed out.
+	reportInterval = time.Second
+	// endInterval is how often a run that ends when it is caught up looks whether it is.
+	endInterval = 50 * time.Millisecond
+)
 
-// keepReporting makes documents until ctx ends. With UntilCaughtUp it ends the run by calling done.
+// keepReporting makes documents until ctx ends. With UntilCaughtUp it calls done once, and returns, when the
+// target holds for sure what the source held.
 func (e *Engine) keepReporting(ctx context.Context, done func()) {
-	for wait := reportInterval; sleep(ctx, wait); {
+	published := time.Now()
+	var goal map[estate.TopicPartition]kafka.Ends // where the source stood when every partition had been at its end
+	for sleep(ctx, endInterval) {
+		due := time.Since(published) >= reportInterval
+		if e.o.UntilCaughtUp && goal == nil && e.allWereAtEnd() && e.placed() {
+			goal = e.o.Source.Ends(ctx, e.sourceLeaders())
+		}
+		if !due && goal == nil {
+			continue
+		}
 		e.readTargetHighs(ctx)
-		doc := e.document(time.Now())
-		e.publish(doc)
-		if e.o.UntilCaughtUp {
-			wait = 100 * time.Millisecond
-			if doc.CaughtUp && e.placed() {
-				done()
-				return
-			}
+		if goal != nil && e.reached(goal) {
+			done()
+			return
+		}
+		if due {
+			e.publish(e.document(time.Now()))
+			published = time.Now()
 		}
 	}
+}
+
+// allWereAtEnd says whether every machine was at the end of its source once, or is faulted. All of them at one
+// moment is more than a busy source may ever grant.
+func (e *Engine) allWereAtEnd() bool {
+	all := true
+	for _, p := range e.all() {
+		p.mu.Lock()
+		p.wasAtEnd = p.wasAtEnd || p.machine.CaughtUp()
+		all = all && (p.wasAtEnd || p.machine.Phase() == mirror.Faulted)
+		p.mu.Unlock()
+	}
+	return all
+}
+
+func (e *Engine) sourceLeaders() []kafka.Leader {
+	var leaders []kafka.Leader
+	for _, p := range e.all() {
+		source, _ := p.leaders()
+		leaders = append(leaders, source)
+	}
+	return leaders
+}
+
+// reached says whether the target's high watermarks are at the goal, or beyond, or the partition is faulted.
+// A partition whose goal could not be read must be at its end now.
+func (e *Engine) reached(goal map[estate.TopicPartition]kafka.Ends) bool {
+	for _, p := range e.all() {
+		g, ok := goal[p.TopicPartition]
+		p.mu.Lock()
+		m := p.machine
+		there := m.Phase() == mirror.Faulted
+		if ok && g.Err == nil {
+			there = there || m.Phase() == mirror.Copying && m.Target().High >= min(g.Stable, g.High)
+		} else {
+			there = there || m.CaughtUp() && m.Target().High >= m.Position()
+		}
+		p.mu.Unlock()
+		if !there {
+			return false
+		}
+	}
+	return true
 }
 
 // readTargetHighs asks the target for its high watermarks: what is above is written and not yet safe.
