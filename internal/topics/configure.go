@@ -22,7 +22,8 @@ type verdict struct {
 type shown struct {
 	*entry
 	configs
-	note string // how the target stands, where that needs a word
+	note    string // how the target stands, where that needs a word
+	meddled bool   // it had the configuration of a copy and has not any more
 }
 
 // configure reads the configs of the topics that are due and brings the target's into the state of a copy.
@@ -143,7 +144,7 @@ func (k *Keeper) bring(ctx context.Context, topics []*shown) error {
 // conclude draws the verdict from what is in effect now.
 func (k *Keeper) conclude(s *shown) {
 	e := s.entry
-	e.described = k.o.Now()
+	e.described, e.prepared = k.o.Now(), settings.Copying(s.onTarget)
 	e.out.Final, e.out.Copy = s.final.Set, s.copy.Set
 	e.out.MaxMessage = int(integer(s.onTarget, "max.message.bytes", 0))
 	e.out.SourcePolicy = SourcePolicy{
@@ -189,6 +190,9 @@ func (s *shown) notes() []string {
 	}
 	if s.note != "" {
 		notes = append(notes, s.note)
+	}
+	if s.meddled && len(s.out.Changed) > 0 {
+		notes = append(notes, "somebody changed the topic's configuration during the copy; it was put back")
 	}
 	if !s.out.Finalized {
 		notes = append(notes, s.copy.Notes...)

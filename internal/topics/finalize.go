@@ -81,27 +81,36 @@ func (k *Keeper) both(ctx context.Context, names []string) (map[string]configs, 
 	if err != nil {
 		return nil, nil, err
 	}
-	sourceConfigs, err := describe(ctx, k.source, names)
-	if err != nil {
-		return nil, nil, err
-	}
-	targetConfigs, err := describe(ctx, k.target, names)
-	if err != nil {
-		return nil, nil, err
-	}
 	topics, out := map[string]configs{}, make([]Finalized, len(names))
+	var present []string
 	for i, name := range names {
 		out[i].Topic = name
-		err := errors.Join(source.Errors[name], target.Errors[name], sourceConfigs[name].err, targetConfigs[name].err)
-		s, t := find(source, name), find(target, name)
-		switch {
-		case err != nil:
+		if err := errors.Join(source.Errors[name], target.Errors[name]); err != nil {
 			out[i].Err = fmt.Errorf("finalize topic %s: %w", name, err)
-		case s == nil || t == nil || len(t.Partitions) == 0:
-			out[i].Err = fmt.Errorf("finalize topic %s: it is not on both clusters", name)
+			continue
+		}
+		out[i].SourceID, out[i].TargetID = source.Topics[name].ID, target.Topics[name].ID
+		present = append(present, name)
+	}
+	sourceConfigs, err := describe(ctx, k.source, present)
+	if err != nil {
+		return nil, nil, err
+	}
+	targetConfigs, err := describe(ctx, k.target, present)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, name := range names {
+		partitions := target.Topics[name].Partitions
+		err := errors.Join(sourceConfigs[name].err, targetConfigs[name].err)
+		switch {
+		case out[i].Err != nil:
+		case err != nil:
+			out[i].Err = fmt.Errorf("finalize topic %s: read its configuration: %w", name, err)
+		case len(partitions) == 0:
+			out[i].Err = fmt.Errorf("finalize topic %s: the target shows no partitions of it", name)
 		default:
-			out[i].SourceID, out[i].TargetID = s.ID, t.ID
-			topics[name] = k.decide(sourceConfigs[name].topic, targetConfigs[name].topic, len(t.Partitions[0].Replicas))
+			topics[name] = k.decide(sourceConfigs[name].topic, targetConfigs[name].topic, len(partitions[0].Replicas))
 		}
 	}
 	return topics, out, nil

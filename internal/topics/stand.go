@@ -26,9 +26,11 @@ func (k *Keeper) stand(ctx context.Context, topics []*shown) error {
 				s.note = "finalizing was begun and not completed; the topic still has the configuration of a copy"
 			}
 			s.out.Finalized = false
-		case s.out.Created && s.described.IsZero(): // a configuration was refused at creation
-		case !s.described.IsZero():
-			k.standNow(s, s.out.Finalized || settings.AsFinal(s.onTarget, s.final))
+		case s.prepared:
+			k.standNow(s, settings.AsFinal(s.onTarget, s.final))
+		case s.out.Finalized:
+			k.standNow(s, true)
+		case s.out.Created || !s.described.IsZero(): // its configuration was refused, in part or as a whole
 		default:
 			open = append(open, s)
 		}
@@ -63,7 +65,7 @@ func (k *Keeper) standNow(s *shown, finalized bool) {
 	case finalized:
 		s.note = "the topic was finalized and has been reopened: it has the configuration of a copy again"
 	default:
-		s.note = "somebody changed the topic's configuration during the copy; it was put back"
+		s.meddled = true
 	}
 }
 
