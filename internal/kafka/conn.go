@@ -39,8 +39,9 @@ type Conn struct {
 	scratch []byte
 	next    int32
 
-	mu      sync.Mutex // guards pending and err
+	mu      sync.Mutex // guards pending, heard and err
 	pending []call
+	heard   time.Time // when the last answer came
 	err     error
 
 	inFlight atomic.Int64 // requests sent and not answered
@@ -52,6 +53,7 @@ type Conn struct {
 // an answer of the same connection. frame is valid until done returns unless alloc provided it.
 type call struct {
 	id       int32
+	sent     time.Time
 	flexible bool
 	alloc    func(n int) []byte
 	done     func(frame []byte, err error)
@@ -105,6 +107,7 @@ func (c *Conn) send(frame net.Buffers, p call) error {
 		c.mu.Unlock()
 		return err
 	}
+	p.sent = time.Now()
 	c.pending = append(c.pending, p)
 	c.mu.Unlock()
 	c.inFlight.Add(1)
@@ -178,6 +181,32 @@ func (c *Conn) exchange(ctx context.Context, start func(func([]byte, error)) err
 	}
 }
 
+// silence is how long a broker may leave a request unanswered before the connection counts as dead. Requests
+// that wait for replication are answered by the broker after answerTimeout at the latest; a quota mutes a
+// connection for a few windows of a second each.
+const silence = 75 * time.Second
+
+// watchdog closes the connection when the broker has gone silent (stopped process, half-open connection), so
+// that nobody waits for ever for an outcome.
+func (c *Conn) watchdog() {
+	tick := time.NewTicker(silence / 15)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.closed:
+			return
+		case now := <-tick.C:
+			c.mu.Lock()
+			dead := len(c.pending) > 0 && now.Sub(c.pending[0].sent) > silence && now.Sub(c.heard) > silence
+			c.mu.Unlock()
+			if dead {
+				c.fail(fmt.Errorf("%s left a request unanswered for %v: %w", c.addr, silence, ErrClosed))
+				return
+			}
+		}
+	}
+}
+
 // InFlight is the number of requests that were sent and not yet answered.
 func (c *Conn) InFlight() int { return int(c.inFlight.Load()) }
 
@@ -235,6 +264,7 @@ func (c *Conn) readAnswer(r *bufio.Reader, n int, small *[]byte) error {
 		return c.err
 	}
 	c.pending = c.pending[1:]
+	c.heard = time.Now()
 	c.mu.Unlock()
 	c.inFlight.Add(-1)
 	p.done(body, nil)

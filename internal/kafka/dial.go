@@ -34,6 +34,7 @@ func (d *dialer) dial(ctx context.Context, addr string, broker int32) (*Conn, er
 		closed: make(chan struct{}),
 	}
 	go c.read()
+	go c.watchdog()
 	if err := c.negotiate(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("ask %s for its API versions: %w", addr, err)

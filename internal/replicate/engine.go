@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -46,10 +47,13 @@ type Engine struct {
 	endTxn  *endTxnFiller
 
 	running   sync.WaitGroup
+	starting  sync.Mutex // guards stopped, and starting against it
+	stopped   bool
 	startedAt time.Time
 
 	mu         sync.Mutex // guards everything below; never held while a partition's mutex is taken
 	partitions map[estate.TopicPartition]*partition
+	ordered    []*partition // the same, sorted; nil when it must be made anew
 	topics     map[string]*topicState
 	fetchers   map[route]*fetcher
 	appenders  map[int32]*appender
@@ -87,8 +91,24 @@ func newEngine(ctx context.Context, o Options) *Engine {
 	return e
 }
 
-// watch runs f in a goroutine that Run waits for.
-func (e *Engine) watch(f func()) { e.running.Go(f) }
+// watch runs f in a goroutine that Run waits for. Once the engine is stopping nothing new begins: an answer
+// that still comes in finds nobody to act on it.
+func (e *Engine) watch(f func()) {
+	e.starting.Lock()
+	defer e.starting.Unlock()
+	if !e.stopped {
+		e.running.Go(f)
+	}
+}
+
+// stop ends everything and waits for it.
+func (e *Engine) stop(cancel func()) {
+	e.starting.Lock()
+	e.stopped = true
+	e.starting.Unlock()
+	cancel()
+	e.running.Wait()
+}
 
 // later runs f after d, unless Run ends before.
 func (e *Engine) later(d time.Duration, f func()) {
@@ -154,18 +174,23 @@ func (e *Engine) mark(p *partition, a mirror.Action) {
 	k.add(markJob{p, a})
 }
 
-// all returns the partitions in order of topic and number.
+// all returns the partitions in order of topic and number. The slice is shared and must not be changed.
 func (e *Engine) all() []*partition {
 	e.mu.Lock()
-	parts := slices.Collect(maps.Values(e.partitions))
-	e.mu.Unlock()
-	slices.SortFunc(parts, func(a, b *partition) int {
-		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
-			return c
-		}
-		return int(a.Partition - b.Partition)
-	})
-	return parts
+	defer e.mu.Unlock()
+	if e.ordered == nil {
+		e.ordered = slices.SortedFunc(maps.Values(e.partitions), func(a, b *partition) int {
+			return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+		})
+	}
+	return e.ordered
+}
+
+func (e *Engine) addPartition(p *partition) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.partitions[p.TopicPartition] = p
+	e.ordered = nil
 }
 
 // lost tells the partitions of a target broker that the connection to it is gone: the broker may come back

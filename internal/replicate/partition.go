@@ -120,10 +120,20 @@ func (p *partition) tellFetcher() {
 
 func (p *partition) route() route { return route{p.source.Node, p.target.Node} }
 
+// newer returns what is known of a leader after the metadata said now: a broker that lags behind may still
+// tell of an earlier epoch.
+func newer(known, now kafka.Leader) kafka.Leader {
+	if now.Epoch < known.Epoch && now.Epoch >= 0 {
+		return known
+	}
+	return now
+}
+
 // move tells the partition where its leaders are now. A new leader of the target, or a new epoch of the same
 // one, may hold a shorter log: both ends are read again before anything is sent there.
 func (p *partition) move(source, target kafka.Leader) {
 	p.mu.Lock()
+	source, target = newer(p.source, source), newer(p.target, target)
 	if now := (route{source.Node, target.Node}); now != p.route() && p.reads.want {
 		p.engine.fetcher(p.route()).change(p, position{})
 		p.reads = position{}

@@ -140,6 +140,7 @@ func (e *Engine) placePartition(out topics.Outcome, source, target estate.Topic,
 	e.mu.Unlock()
 	if p != nil {
 		p.move(from, to)
+		p.step(func(m *mirror.Machine) { m.SetMaxBatchBytes(out.MaxMessage) })
 		return
 	}
 	p = newPartition(e, tp)
@@ -147,9 +148,7 @@ func (e *Engine) placePartition(out topics.Outcome, source, target estate.Topic,
 	p.known = e.ours(out)
 	p.compacted = out.SourcePolicy.Compacted
 	p.machine = mirror.New(e.machineConfig(tp, out), batch.Producer{ID: e.dataID.ID, Epoch: dataEpoch}, batch.NewDecoder(batch.Limits{}))
-	e.mu.Lock()
-	e.partitions[tp] = p
-	e.mu.Unlock()
+	e.addPartition(p)
 	p.step(func(*mirror.Machine) {})
 }
 

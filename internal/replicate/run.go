@@ -51,8 +51,7 @@ func Run(ctx context.Context, o Options) (*report.Document, error) {
 	e.groupSyncer = groups.New(o.Source, o.Target, groups.Options{Include: o.GroupInclude, Exclude: o.GroupExclude})
 	e.watch(func() { e.endTxn.run(ctx) })
 	if err := e.place(ctx); err != nil {
-		cancel()
-		e.running.Wait()
+		e.stop(cancel)
 		return nil, err
 	}
 	return e.run(ctx, cancel)
@@ -72,8 +71,7 @@ func (e *Engine) run(ctx context.Context, cancel func()) (*report.Document, erro
 	}
 	doc := e.document(time.Now())
 	e.publish(doc)
-	cancel()
-	e.running.Wait()
+	e.stop(cancel)
 	e.closeState(doc)
 	return doc, nil
 }

@@ -53,21 +53,20 @@ type Totals struct {
 
 // Traffic counts what was written to the target, and how.
 type Traffic struct {
-	RecordsCopied   int64 `json:"recordsCopied"`
-	BytesRaw        int64 `json:"bytesRaw"`        // batches passed as they are
-	BytesRecoded    int64 `json:"bytesRecoded"`    // batches written anew
-	BatchesRaw      int64 `json:"batchesRaw"`      //
-	BatchesRecoded  int64 `json:"batchesRecoded"`  //
-	OffsetsSeeded   int64 `json:"offsetsSeeded"`   // [0, log start)
-	GapsMarkers     int64 `json:"gapsMarkers"`     // offsets of the source's control markers, filled by markers
-	GapsAborted     int64 `json:"gapsAborted"`     // offsets of aborted records: not copied
-	GapsHoles       int64 `json:"gapsHoles"`       // offsets of compaction holes
-	GapsExpired     int64 `json:"gapsExpired"`     // offsets that retention took before they were copied
-	FillersMarkers  int64 `json:"fillersMarkers"`  // offsets filled by control markers
-	FillersEchoes   int64 `json:"fillersEchoes"`   // offsets filled by echoes of the next record
-	FillersAborted  int64 `json:"fillersAborted"`  // offsets filled by aborted filler records
-	ResyncsUnknown  int64 `json:"resyncsUnknown"`  // unknown outcomes settled by reading the log end
-	DuplicatesAcked int64 `json:"duplicatesAcked"` // appends that the broker recognised as already made
+	RecordsCopied  int64 `json:"recordsCopied"`
+	BytesRaw       int64 `json:"bytesRaw"`       // batches passed as they are
+	BytesRecoded   int64 `json:"bytesRecoded"`   // batches written anew
+	BatchesRaw     int64 `json:"batchesRaw"`     //
+	BatchesRecoded int64 `json:"batchesRecoded"` //
+	OffsetsSeeded  int64 `json:"offsetsSeeded"`  // [0, log start)
+	GapsMarkers    int64 `json:"gapsMarkers"`    // offsets of the source's control markers, filled by markers
+	GapsAborted    int64 `json:"gapsAborted"`    // offsets of aborted records: not copied
+	GapsHoles      int64 `json:"gapsHoles"`      // offsets of compaction holes
+	GapsExpired    int64 `json:"gapsExpired"`    // offsets that retention took before they were copied
+	FillersMarkers int64 `json:"fillersMarkers"` // offsets filled by control markers
+	FillersEchoes  int64 `json:"fillersEchoes"`  // offsets filled by echoes of the next record
+	FillersAborted int64 `json:"fillersAborted"` // offsets filled by aborted filler records
+	ResyncsUnknown int64 `json:"resyncsUnknown"` // unknown outcomes settled by reading the log end
 }
 
 // Add adds o to t.
@@ -86,7 +85,6 @@ func (t *Traffic) Add(o Traffic) {
 	t.FillersEchoes += o.FillersEchoes
 	t.FillersAborted += o.FillersAborted
 	t.ResyncsUnknown += o.ResyncsUnknown
-	t.DuplicatesAcked += o.DuplicatesAcked
 }
 
 // State is what a partition is doing, in a word that a person can say.
