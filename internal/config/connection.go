@@ -119,7 +119,7 @@ func (c *Cluster) sasl(ctx context.Context) (*kafka.SASL, error) {
 		s.Mechanism = kafka.MechanismMSKIAM
 		s.MSKIAM = &kafka.MSKIAM{
 			Profile: a.MSKIAM.Profile, RoleARN: a.MSKIAM.RoleARN, RoleSessionName: a.MSKIAM.RoleSessionName,
-			RoleExternalID: a.MSKIAM.ExternalID, STSRegion: a.MSKIAM.STSRegion,
+			RoleExternalID: a.MSKIAM.ExternalID, STSRegion: a.MSKIAM.STSRegion, Region: a.MSKIAM.Region,
 		}
 		if s.MSKIAM.RoleARN == "" {
 			s.MSKIAM.RoleSessionName = ""

@@ -15,7 +15,7 @@ import (
 // Bounds on a file, far above any real migration, so that a hostile or damaged one costs nothing.
 const (
 	maxFileBytes = 1 << 20
-	maxNodes     = 200_000 // values after aliases are followed: what a "YAML bomb" multiplies
+	maxNodes     = 100_000 // values after aliases are followed: what a "YAML bomb" multiplies
 	maxDepth     = 32
 )
 
@@ -24,28 +24,45 @@ const (
 type decoder struct {
 	file     string
 	nodes    int
+	bomb     *Problem // set when the file exceeds the bounds; nothing else is then told
 	places   map[string]place
+	troubled map[string]bool    // paths with a problem already, at which a later check would only add noise
+	patterns map[string]Pattern // compiled already: an anchor can repeat one many times
 	problems Problems
 }
 
 type place struct{ line, column int }
 
 func newDecoder(file string) *decoder {
-	return &decoder{file: file, places: map[string]place{}}
+	return &decoder{file: file, places: map[string]place{}, troubled: map[string]bool{}, patterns: map[string]Pattern{}}
 }
 
 // problem notes a mistake at a node.
 func (d *decoder) problem(n *yaml.Node, path, what, fix string) {
+	d.troubled[path] = true
 	d.problems = append(d.problems, &Problem{File: d.file, Line: n.Line, Column: n.Column, Path: path, What: what, Fix: fix})
 }
 
 // at notes a mistake at a value that was decoded, or at the nearest one around it that is in the file.
 func (d *decoder) at(path, what, fix string) {
+	if d.troubled[path] {
+		return
+	}
 	pl, ok := d.places[path]
 	for p := path; !ok && p != ""; pl, ok = d.places[p] {
 		p = p[:max(0, strings.LastIndexAny(p, ".["))]
 	}
 	d.problems = append(d.problems, &Problem{File: d.file, Line: pl.line, Column: pl.column, Path: path, What: what, Fix: fix})
+}
+
+// troubledBelow reports whether a problem is known at the path or inside it.
+func (d *decoder) troubledBelow(path string) bool {
+	for p := range d.troubled {
+		if p == path || strings.HasPrefix(p, path+".") || strings.HasPrefix(p, path+"[") {
+			return true
+		}
+	}
+	return false
 }
 
 // has reports whether the file has a value at the path.
@@ -55,9 +72,9 @@ func (d *decoder) has(path string) bool { _, ok := d.places[path]; return ok }
 func (d *decoder) resolve(n *yaml.Node, path string, depth int) *yaml.Node {
 	d.nodes++
 	if d.nodes > maxNodes || depth > maxDepth {
-		if d.nodes <= maxNodes+1 {
-			d.problem(n, path, "the file is nested too deep or repeats itself too often by anchors", "write the values out")
-			d.nodes = maxNodes + 1
+		d.nodes = maxNodes + 1
+		if d.bomb == nil {
+			d.bomb = &Problem{File: d.file, Line: n.Line, Column: n.Column, What: "the file is nested too deep or repeats itself too often by anchors", Fix: "write the values out"}
 		}
 		return nil
 	}
@@ -141,7 +158,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int)
 		}
 	}
 	for _, f := range fs {
-		if _, ok := seen[f.name]; f.required && !ok {
+		if _, ok := seen[f.name]; f.required && !ok && !d.troubled[join(path, f.name)] {
 			d.problem(n, join(path, f.name), "it is missing", "add it")
 		}
 	}
@@ -161,6 +178,7 @@ func (d *decoder) unknownKey(k *yaml.Node, t reflect.Type, path string) {
 		}
 		if near := nearest(k.Value, keys(t)); near != "" {
 			fix = "did you mean " + near + "?"
+			d.troubled[join(path, near)] = true // so that it is not told to be missing as well
 		}
 		d.problem(k, join(path, name), "unknown key", fix)
 	}
@@ -237,10 +255,19 @@ func (d *decoder) secret(n *yaml.Node, out *SecretRef, path string, depth int) {
 			set++
 		}
 	}
-	if set != 1 {
+	if set != 1 && !d.troubledBelow(path) {
 		d.problem(n, path, fmt.Sprintf("it names %d places for one secret", set), fix)
 	}
+	if out.Env != "" && !envName.MatchString(out.Env) {
+		// Not repeated: it may be the secret itself.
+		d.problem(n, join(path, "env"), "it is not the name of an environment variable", "write a name of letters, digits and underscores, without $")
+	}
+	if d.has(join(path, "exec")) && (len(out.Exec) == 0 || out.Exec[0] == "") && !d.troubledBelow(path) {
+		d.problem(n, join(path, "exec"), "it names no command", "write [command, argument]")
+	}
 }
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 var decimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*$`)
 
@@ -258,10 +285,18 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, f field, path string) {
 		d.problem(n, path, "it is neither true nor false", "write true or false")
 		return
 	}
+	pattern, isPattern := v.Addr().Interface().(*Pattern)
+	if known, ok := d.patterns[n.Value]; ok && isPattern {
+		*pattern = known
+		return
+	}
 	if err := setScalar(v, n.Value); err != nil {
 		what, fix := cutFix(err)
 		d.problem(n, path, what, fix)
 		return
+	}
+	if isPattern {
+		d.patterns[n.Value] = *pattern
 	}
 	if err := f.check(v); err != nil {
 		what, fix := cutFix(err)

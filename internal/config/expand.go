@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/kferry/kferry/internal/kafka"
 )
 
 // decodeUTF16 joins surrogate pairs as Java does.
@@ -48,7 +50,7 @@ func (p *Properties) expanded() (*Properties, Problems) {
 	var problems Problems
 	for i, e := range p.entries {
 		out.entries[i] = e
-		out.entries[i].value = reference.ReplaceAllStringFunc(e.value, func(ref string) string {
+		out.entries[i].value = kafka.NewSecret(reference.ReplaceAllStringFunc(e.text(), func(ref string) string {
 			m := reference.FindStringSubmatch(ref)
 			kind, ok := known[m[1]]
 			if !ok { // not a provider's name: Java leaves it as it is
@@ -60,22 +62,9 @@ func (p *Properties) expanded() (*Properties, Problems) {
 				problems = append(problems, &Problem{File: p.path, Line: e.line, Path: printable(e.key), What: fmt.Sprintf("reference %s: %s", printable(ref), what), Fix: fix})
 			}
 			return v
-		})
+		}))
 	}
 	return out, problems
-}
-
-// hasReferences reports whether any value refers to something outside the file.
-func (p *Properties) hasReferences() bool {
-	known := p.providers()
-	for _, e := range p.entries {
-		for _, m := range reference.FindAllStringSubmatch(e.value, -1) {
-			if _, ok := known[m[1]]; ok {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // follow reads one referenced value. Its errors read "what is wrong: what to do".
@@ -96,7 +85,7 @@ func (p *Properties) follow(kind, path, key string) (string, error) {
 		if !props.has(key) {
 			return "", fmt.Errorf("%s has no key %s: add it", file, printable(key))
 		}
-		return props.entries[props.index[key]].value, nil
+		return props.entries[props.index[key]].text(), nil
 	case "directory":
 		if key != filepath.Base(key) || key == "." || key == ".." {
 			return "", fmt.Errorf("%s is not a file name: name a file of the directory", printable(key))

@@ -17,6 +17,7 @@ type field struct {
 	// bare allows the key without a value, for blocks that need no setting ("mskIAM:").
 	bare     bool
 	enum     []string
+	later    []string // words that are planned
 	min, max string
 	pattern  string // "id" is the only one
 	def      string // default, as it would stand in the file
@@ -40,6 +41,9 @@ func fields(t reflect.Type) []field {
 		}
 		if e := tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, ",")
+		}
+		if l := tag.Get("later"); l != "" {
+			f.later = strings.Split(l, ",")
 		}
 		out = append(out, f)
 	}
@@ -87,6 +91,8 @@ func (f field) check(v reflect.Value) error {
 			return fmt.Errorf("it is empty: write a value or remove the key")
 		case f.pattern == "id" && !idPattern.MatchString(s):
 			return fmt.Errorf("%s cannot be part of Kafka names: use letters, digits, dot, dash and underscore, beginning with a letter or digit, at most 100", quoted(s))
+		case slices.Contains(f.later, s):
+			return fmt.Errorf("%s is planned but not built yet: write %s", s, strings.Join(f.enum, " or "))
 		case len(f.enum) > 0 && !slices.Contains(f.enum, s):
 			return fmt.Errorf("%s is not one of the words allowed here: write %s", quoted(s), strings.Join(f.enum, " or "))
 		}

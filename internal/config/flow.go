@@ -23,7 +23,7 @@ type Flow struct {
 	// Groups to leave out, stronger than groups. Names that begin with __kferry are always left out.
 	ExcludeGroups []Pattern `yaml:"excludeGroups" default:"console-consumer-.*"`
 	// How target offsets follow from source offsets; "identical" keeps them equal.
-	Mode string `yaml:"mode" default:"identical" enum:"identical"`
+	Mode string `yaml:"mode" default:"identical" enum:"identical" later:"shifted,translated"`
 	// Replicas of created topics: a number, or "source" for exactly the source's. Absent means the source's value, at most the number of target brokers.
 	ReplicationFactor CountPolicy `yaml:"replicationFactor"`
 	// min.insync.replicas of created topics: a number, or "source" for exactly the source's. Absent means the source's value, at most the replication factor.

@@ -76,8 +76,8 @@ func parse(path string, data []byte) (*Migration, error) {
 	if root := d.document(data); root != nil {
 		d.value(root, reflect.ValueOf(m).Elem(), field{}, "", 0)
 	}
-	if d.nodes > maxNodes { // what was decoded is incomplete: more messages would mislead
-		return nil, d.problems[len(d.problems)-1:].sorted()
+	if d.bomb != nil { // what was decoded is incomplete: more messages would mislead
+		return nil, Problems{d.bomb}
 	}
 	if d.has("spec") {
 		dir := filepath.Dir(path)

@@ -138,6 +138,8 @@ type MSKIAM struct {
 	ExternalID string `yaml:"externalId"`
 	// Region whose STS endpoint assumes the role; the profile's region when absent.
 	STSRegion string `yaml:"stsRegion"`
+	// Region of the cluster, for brokers whose names do not tell it; AWS_REGION or the profile's when absent.
+	Region string `yaml:"region"`
 }
 
 // TLS is encryption, the brokers' certificates and our own.

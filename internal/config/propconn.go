@@ -259,10 +259,7 @@ var pemBlock = regexp.MustCompile(`(?s)-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END
 
 // normalizePEM restores the line breaks that a properties file easily loses: in one, PEM text stands on one
 // line or on continued lines, which Kafka accepts (KIP-651).
-func normalizePEM(s string) string {
-	if s == "" {
-		return ""
-	}
+func normalizePEM(s string) kafka.Secret {
 	var b strings.Builder
 	for _, m := range pemBlock.FindAllStringSubmatch(s, -1) {
 		body := strings.Join(strings.Fields(m[2]), "")
@@ -273,10 +270,10 @@ func normalizePEM(s string) string {
 		}
 		fmt.Fprintf(&b, "%s\n-----END %s-----\n", body, m[3])
 	}
-	if b.Len() == 0 {
-		return s
+	if b.Len() == 0 { // let the reader of the store say what is wrong with it
+		return kafka.NewSecret(s)
 	}
-	return b.String()
+	return kafka.NewSecret(b.String())
 }
 
 // silent are keys of a Java client's connection that need no warning: kferry does the same in its own way.

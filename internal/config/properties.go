@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kferry/kferry/internal/kafka"
 )
 
 // Properties is a parsed Java client properties file: the text of every key, references not yet followed.
@@ -18,9 +20,13 @@ type Properties struct {
 }
 
 type property struct {
-	key, value string
-	line       int
+	key   string
+	value kafka.Secret // which keys hold passwords is not for this parser to know
+	line  int
 }
+
+// text is the value as written.
+func (e property) text() string { return e.value.Reveal() }
 
 // readPropertiesFile reads and parses a file, without looking at what its keys mean.
 func readPropertiesFile(path string) (*Properties, []string, Problems) {
@@ -67,7 +73,7 @@ func parseProperties(path string, data []byte) (*Properties, []string, Problems)
 			warnings = append(warnings, fmt.Sprintf("%s:%d: %s was already set in line %d; the last one counts", path, l.number, printable(key), p.entries[i].line))
 		}
 		p.index[key] = len(p.entries)
-		p.entries = append(p.entries, property{key, value, l.number})
+		p.entries = append(p.entries, property{key, kafka.NewSecret(value), l.number})
 	}
 	return p, warnings, problems
 }
@@ -86,9 +92,17 @@ func (p *Properties) has(key string) bool { _, ok := p.index[key]; return ok }
 // get returns the key's text with surrounding blanks removed, as Kafka's own parser does; "" when not set.
 func (p *Properties) get(key string) string {
 	if i, ok := p.index[key]; ok {
-		return strings.TrimSpace(p.entries[i].value)
+		return strings.TrimSpace(p.entries[i].text())
 	}
 	return ""
+}
+
+// servers are the file's bootstrap addresses, by the Java client's or librdkafka's name.
+func (p *Properties) servers() []string {
+	if s := p.get("bootstrap.servers"); s != "" {
+		return splitList(s)
+	}
+	return splitList(p.get("metadata.broker.list"))
 }
 
 // line is where the key stands; 0 when it does not.

@@ -137,7 +137,7 @@ func runSecretCommand(ctx context.Context, argv []string, dir string) ([]byte, e
 	case err != nil:
 		return nil, fmt.Errorf("%w: run it by hand to see why", bareExecError(err))
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
 func bareExecError(err error) error {
@@ -149,14 +149,15 @@ func bareExecError(err error) error {
 
 // limitedBuffer keeps the first maxSecretBytes and notes that there was more.
 type limitedBuffer struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	full bool
 }
 
+// Write implements io.Writer; it takes everything, so that the command is not stopped by a closed pipe.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxSecretBytes {
+	if b.kept.Len()+len(p) > maxSecretBytes {
 		b.full = true
 		return len(p), nil
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }

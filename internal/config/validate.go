@@ -86,7 +86,7 @@ func (v *validator) properties(c *Cluster, path string) {
 		c.written[k] = v.has(path + "." + k)
 	}
 	v.propertiesInTheClear(c, path)
-	if len(c.BootstrapServers) == 0 && !props.has("bootstrap.servers") {
+	if len(c.BootstrapServers) == 0 && len(props.servers()) == 0 {
 		v.at(path+".bootstrapServers", "there is no broker to ask, neither here nor in "+c.Properties, "write [host:port] here or bootstrap.servers there")
 	}
 }
@@ -112,6 +112,9 @@ func (v *validator) auth(c *Cluster, path string) {
 		}
 	}
 	if len(kinds) != 1 {
+		if len(kinds) == 0 && v.troubledBelow(path+".auth") {
+			return
+		}
 		what := "it names no kind of authentication"
 		if len(kinds) > 1 {
 			what = "it names " + strings.Join(kinds, " and ")
@@ -152,6 +155,7 @@ func (c *Cluster) tlsOn() bool {
 
 func (v *validator) oauth(o *OAuth, path string, insecure bool) {
 	switch {
+	case v.troubledBelow(path):
 	case o.TokenURL != "" && o.Token != nil:
 		v.at(path, "it has both tokenUrl and token", "keep one")
 	case o.TokenURL == "" && o.Token == nil:
@@ -200,7 +204,7 @@ func (v *validator) flow(f *Flow, path string) {
 		f.Name = defaultFlowName(f.Source, f.Target)
 	}
 	source, target := v.alias(f.Source, path+".source"), v.alias(f.Target, path+".target")
-	if f.Source != "" && f.Source == f.Target {
+	if source != nil && f.Source == f.Target {
 		v.at(path+".target", fmt.Sprintf("source and target are both %s", quoted(f.Source)), "name two clusters")
 	} else if source != nil && target != nil && sameServers(source.servers(), target.servers()) {
 		v.at(path+".target", fmt.Sprintf("source %s and target %s have the same bootstrap servers", f.Source, f.Target), "a cluster cannot be carried onto itself: correct one of them")
@@ -220,7 +224,7 @@ func (c *Cluster) servers() []string {
 	if len(c.BootstrapServers) > 0 || c.props == nil {
 		return c.BootstrapServers
 	}
-	return splitList(c.props.get("bootstrap.servers"))
+	return c.props.servers()
 }
 
 func (v *validator) alias(name, path string) *Cluster {
@@ -234,6 +238,9 @@ func (v *validator) alias(name, path string) *Cluster {
 	var known []string
 	for _, c := range v.m.Spec.Clusters {
 		known = append(known, c.Alias)
+	}
+	if len(known) == 0 { // told where the clusters stand
+		return nil
 	}
 	fix := "the clusters are " + strings.Join(known, ", ")
 	if near := nearest(name, known); near != "" {

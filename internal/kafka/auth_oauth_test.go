@@ -52,7 +52,7 @@ func (e *tokenEndpoint) oauth() *kafka.OAuth {
 	return &kafka.OAuth{
 		TokenURL: e.URL + "/token", ClientID: "kferry", ClientSecret: kafka.NewSecret(canary),
 		Scopes: []string{"kafka", "read"}, Params: map[string]string{"audience": "brokers"},
-		EndpointTLS: &kafka.TLS{CA: kafka.Store{PEM: e.caPEM()}},
+		EndpointTLS: &kafka.TLS{CA: kafka.Store{PEM: kafka.NewSecret(e.caPEM())}},
 		Extensions:  map[string]string{"logicalCluster": "lkc-1", "pool": "p 1"},
 	}
 }

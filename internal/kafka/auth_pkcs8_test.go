@@ -55,7 +55,7 @@ func TestEncryptedKeys(t *testing.T) {
 		t.Run(tt.file+" "+tt.password, func(t *testing.T) {
 			path := "testdata/pkcs8/" + tt.file + ".pem"
 			conn := kafka.Connection{Bootstrap: []string{"b:1"}, Security: kafka.Security{TLS: &kafka.TLS{Client: kafka.ClientStore{
-				Cert: kafka.Store{PEM: string(certPEM(cert))}, Key: kafka.Store{Path: path}, KeyPassword: kafka.NewSecret(tt.password),
+				Cert: kafka.Store{PEM: pemText(certPEM(cert))}, Key: kafka.Store{Path: path}, KeyPassword: kafka.NewSecret(tt.password),
 			}}}}
 			_, err := conn.Auth(t.Context())
 			switch {
@@ -69,7 +69,7 @@ func TestEncryptedKeys(t *testing.T) {
 		})
 	}
 	other := kafka.Connection{Bootstrap: []string{"b:1"}, Security: kafka.Security{TLS: &kafka.TLS{Client: kafka.ClientStore{
-		Cert: kafka.Store{PEM: string(certPEM(newAuthority(t, "x").cert))}, Key: kafka.Store{Path: "testdata/pkcs8/plain.pem"},
+		Cert: kafka.Store{PEM: pemText(certPEM(newAuthority(t, "x").cert))}, Key: kafka.Store{Path: "testdata/pkcs8/plain.pem"},
 	}}}}
 	if _, err := other.Auth(t.Context()); err == nil || !strings.Contains(err.Error(), "no certificate in it belongs to the key") {
 		t.Errorf("a certificate of another key: %v", err)

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/kferry/kferry/internal/kafka"
 )
 
 // authority is a certificate authority of one test.
@@ -110,6 +112,8 @@ func pairPEM(t testing.TB, p tls.Certificate) (cert, key []byte) {
 	}
 	return certPEM(c), keyPEM(t, p.PrivateKey)
 }
+
+func pemText(b []byte) kafka.Secret { return kafka.NewSecret(string(b)) }
 
 func writeFile(t testing.TB, dir, name string, data []byte) string {
 	t.Helper()

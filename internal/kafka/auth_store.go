@@ -18,15 +18,15 @@ const maxStoreBytes = 16 << 20
 type Store struct {
 	// Path names a JKS, PKCS12 or PEM file.
 	Path string
-	// PEM holds the certificates themselves, in place of Path.
-	PEM string
+	// PEM holds the text itself, in place of Path; a secret because a key may be in it.
+	PEM Secret
 	// Password opens a PKCS12 file and checks the integrity of a JKS file. Without it a JKS file is read
 	// unchecked, as Java does. PEM files have none.
 	Password Secret
 }
 
 // IsZero reports whether no store is given.
-func (s Store) IsZero() bool { return s.Path == "" && s.PEM == "" }
+func (s Store) IsZero() bool { return s.Path == "" && s.PEM.IsZero() }
 
 // storeKind is what a store's first bytes say it is.
 type storeKind int
@@ -93,8 +93,8 @@ func (s Store) roots() (*x509.CertPool, error) {
 }
 
 func (s Store) read() ([]byte, error) {
-	if s.PEM != "" {
-		return []byte(s.PEM), nil
+	if !s.PEM.IsZero() {
+		return []byte(s.PEM.Reveal()), nil
 	}
 	return readBounded(s.Path)
 }

@@ -76,7 +76,7 @@ func TestTLSChecksBrokers(t *testing.T) {
 	dir := t.TempDir()
 	ours, other := newAuthority(t, "Our CA"), newAuthority(t, "Other CA")
 	ca := writeFile(t, dir, "ca.pem", append([]byte("# the CA of the test\n"), certPEM(other.cert, ours.cert)...))
-	otherCA := kafka.Store{PEM: string(certPEM(other.cert))}
+	otherCA := kafka.Store{PEM: pemText(certPEM(other.cert))}
 	good, _ := tlsBroker(t, &tls.Config{Certificates: []tls.Certificate{ours.pair(t, "127.0.0.1")}})
 	named, _ := tlsBroker(t, &tls.Config{Certificates: []tls.Certificate{ours.pair(t, "broker.internal")}})
 	key := newKey(t)
@@ -91,7 +91,7 @@ func TestTLSChecksBrokers(t *testing.T) {
 		want       string // part of the refusal; empty means it works
 	}{
 		{"CA from file", good, kafka.TLS{CA: kafka.Store{Path: ca}}, ""},
-		{"CA from text", good, kafka.TLS{CA: kafka.Store{PEM: string(certPEM(ours.cert))}}, ""},
+		{"CA from text", good, kafka.TLS{CA: kafka.Store{PEM: pemText(certPEM(ours.cert))}}, ""},
 		{"wrong CA", good, kafka.TLS{CA: otherCA}, `presented a certificate that no trusted authority signed (issued by "Our CA"): trust the CA that signed it (tls.ca, ssl.truststore.location)`},
 		{"system's CAs", good, kafka.TLS{}, "no trusted authority signed"},
 		{"wrong CA accepted", good, kafka.TLS{CA: otherCA, InsecureSkipVerify: true}, ""},
@@ -164,7 +164,7 @@ func clientStores(t *testing.T, a *authority, dir string) map[string]kafka.Clien
 	return map[string]kafka.ClientStore{
 		"two PEM files":          {Cert: kafka.Store{Path: chain}, Key: kafka.Store{Path: keyFile}},
 		"one PEM file":           {Cert: kafka.Store{Path: both}},
-		"PEM text":               {Cert: kafka.Store{PEM: string(certPEM(cert))}, Key: kafka.Store{PEM: string(keyPEM(t, key))}},
+		"PEM text":               {Cert: kafka.Store{PEM: pemText(certPEM(cert))}, Key: kafka.Store{PEM: pemText(keyPEM(t, key))}},
 		"PKCS12 of openssl":      {Cert: kafka.Store{Path: p12, Password: pass}},
 		"PKCS12 of Java":         {Cert: kafka.Store{Path: javaP12, Password: pass}},
 		"JKS":                    {Cert: kafka.Store{Path: jks, Password: pass}},
@@ -181,7 +181,7 @@ func TestMutualTLSWithEveryKindOfStore(t *testing.T) {
 	addr, clients := tlsBroker(t, &tls.Config{
 		Certificates: []tls.Certificate{ours.pair(t, "127.0.0.1")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
 	})
-	ca := kafka.Store{PEM: string(certPEM(ours.cert))}
+	ca := kafka.Store{PEM: pemText(certPEM(ours.cert))}
 	for name, store := range clientStores(t, ours, dir) {
 		t.Run(name, func(t *testing.T) {
 			if err := shake(t, addr, &kafka.TLS{CA: ca, Client: store}); err != nil {
@@ -196,7 +196,7 @@ func TestMutualTLSWithEveryKindOfStore(t *testing.T) {
 		t.Errorf("without a certificate: %v", err)
 	}
 	foreign, key := pairPEM(t, newAuthority(t, "Foreign CA").pair(t, "kferry"))
-	err := shake(t, addr, &kafka.TLS{CA: ca, Client: kafka.ClientStore{Cert: kafka.Store{PEM: string(foreign)}, Key: kafka.Store{PEM: string(key)}}})
+	err := shake(t, addr, &kafka.TLS{CA: ca, Client: kafka.ClientStore{Cert: kafka.Store{PEM: pemText(foreign)}, Key: kafka.Store{PEM: pemText(key)}}})
 	if err == nil || !strings.Contains(err.Error(), "refused our client certificate") {
 		t.Errorf("with a certificate of another CA: %v", err)
 	}
@@ -263,7 +263,7 @@ func TestClientCertificateIsReadAgain(t *testing.T) {
 	cert, key := write("first")
 	certFile, keyFile := writeFile(t, dir, "c.pem", cert), writeFile(t, dir, "k.pem", key)
 	conn := kafka.Connection{Bootstrap: []string{addr}, Security: kafka.Security{TLS: &kafka.TLS{
-		CA:     kafka.Store{PEM: string(certPEM(ours.cert))},
+		CA:     kafka.Store{PEM: pemText(certPEM(ours.cert))},
 		Client: kafka.ClientStore{Cert: kafka.Store{Path: certFile}, Key: kafka.Store{Path: keyFile}},
 	}}}
 	a, err := conn.Auth(t.Context())
