@@ -33,6 +33,15 @@ type application struct {
 	refused map[string]refusal
 }
 
+// replace adds what was done later; of one key the last counts.
+func (a *application) replace(later *application) {
+	for _, c := range later.made {
+		a.made = slices.DeleteFunc(a.made, func(before settings.Change) bool { return before.Key == c.Key })
+	}
+	a.made = append(a.made, later.made...)
+	maps.Copy(a.refused, later.refused)
+}
+
 // apply makes the changes of each topic together; where the target refuses them it goes key by key and
 // records which ones it will not have.
 func apply(ctx context.Context, target *kafka.Cluster, wanted map[string][]settings.Change) (map[string]*application, error) {
@@ -141,7 +150,8 @@ type description struct {
 }
 
 const (
-	// A topic that has just been created is unknown to some nodes for a moment.
+	// A node hears of new topics and changed configs from the controller, some time after the controller has
+	// answered.
 	describePatience = 10 * time.Second
 	describePause    = 100 * time.Millisecond
 )
@@ -149,6 +159,34 @@ const (
 // describe reads the configs of topics that are known to exist, with patience for those of which a node has
 // not heard yet.
 func describe(ctx context.Context, c *kafka.Cluster, topics []string) (map[string]description, error) {
+	return describeUntil(ctx, c, topics, func(string, settings.Topic) bool { return true })
+}
+
+// describeApplied reads the configs of the topics that were changed, with patience until they show it.
+func describeApplied(ctx context.Context, c *kafka.Cluster, applied map[string]*application) (map[string]description, error) {
+	return describeUntil(ctx, c, slices.Collect(maps.Keys(applied)), func(topic string, now settings.Topic) bool {
+		return applied[topic].shown(now)
+	})
+}
+
+// shown says whether a topic that looks like this has all that was changed.
+func (a *application) shown(now settings.Topic) bool {
+	for _, c := range a.made {
+		if v := now[c.Key]; v.Set == c.Remove || v.Set && !settings.Equal(c.Key, v.Value, c.To) {
+			return false
+		}
+	}
+	for key, r := range a.refused {
+		if r.instead != "" && now[key].Value != r.instead {
+			return false
+		}
+	}
+	return true
+}
+
+// describeUntil asks again for the topics that are unknown or not as expected. What is neither after a while
+// is returned as it is.
+func describeUntil(ctx context.Context, c *kafka.Cluster, topics []string, asExpected func(string, settings.Topic) bool) (map[string]description, error) {
 	out := make(map[string]description, len(topics))
 	end := time.Now().Add(describePatience)
 	for left := topics; len(left) > 0; {
@@ -156,18 +194,19 @@ func describe(ctx context.Context, c *kafka.Cluster, topics []string) (map[strin
 		if err != nil {
 			return nil, err
 		}
-		var unknown []string
+		var early []string
 		for _, topic := range left {
 			a, answered := answers[topic]
 			if !answered {
 				a.Err = fmt.Errorf("cluster %s left the topic out of its answer", c.Alias())
 			}
-			if errors.Is(a.Err, kafka.ErrUnknownTopic) {
-				unknown = append(unknown, topic)
+			d := description{toSettings(a.Configs), a.Err}
+			if errors.Is(d.err, kafka.ErrUnknownTopic) || d.err == nil && !asExpected(topic, d.topic) {
+				early = append(early, topic)
 			}
-			out[topic] = description{toSettings(a.Configs), a.Err}
+			out[topic] = d
 		}
-		if left = unknown; len(left) == 0 || time.Now().After(end) {
+		if left = early; len(left) == 0 || time.Now().After(end) {
 			break
 		}
 		select {

@@ -117,11 +117,7 @@ func (k *Keeper) bring(ctx context.Context, topics []*shown) error {
 	if err != nil {
 		return err
 	}
-	var names []string
-	for topic := range wanted {
-		names = append(names, topic)
-	}
-	after, err := describe(ctx, k.target, names)
+	after, err := describeApplied(ctx, k.target, applied)
 	if err != nil {
 		return err
 	}

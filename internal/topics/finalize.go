@@ -123,7 +123,7 @@ func (k *Keeper) finalize(ctx context.Context, wanted map[string][]settings.Chan
 	if err != nil {
 		return err
 	}
-	differ, err := k.differences(ctx, wanted, topics)
+	differ, err := k.differences(ctx, applied, topics)
 	if err != nil {
 		return err
 	}
@@ -141,12 +141,9 @@ func (k *Keeper) finalize(ctx context.Context, wanted map[string][]settings.Chan
 			return err
 		}
 		for topic, a := range more {
-			applied[topic].made = append(applied[topic].made, a.made...)
-			for key, r := range a.refused {
-				applied[topic].refused[key] = r
-			}
+			applied[topic].replace(a)
 		}
-		if differ, err = k.differences(ctx, wanted, topics); err != nil {
+		if differ, err = k.differences(ctx, applied, topics); err != nil {
 			return err
 		}
 	}
@@ -165,21 +162,19 @@ func (k *Keeper) finalize(ctx context.Context, wanted map[string][]settings.Chan
 	return nil
 }
 
-func (k *Keeper) differences(ctx context.Context, wanted map[string][]settings.Change, topics map[string]configs) (map[string][]settings.Change, error) {
-	var names []string
-	for topic := range wanted {
-		names = append(names, topic)
-	}
-	now, err := describe(ctx, k.target, names)
+// differences are the keys that are not in effect as they should be.
+func (k *Keeper) differences(ctx context.Context, applied map[string]*application, topics map[string]configs) (map[string][]settings.Change, error) {
+	now, err := describeApplied(ctx, k.target, applied)
 	if err != nil {
 		return nil, err
 	}
 	differ := map[string][]settings.Change{}
-	for _, topic := range names {
-		if now[topic].err == nil {
-			if d := settings.Differences(now[topic].topic, topics[topic].final); len(d) > 0 {
-				differ[topic] = d
-			}
+	for topic, d := range now {
+		if d.err != nil {
+			continue
+		}
+		if changes := settings.Differences(d.topic, topics[topic].final); len(changes) > 0 {
+			differ[topic] = changes
 		}
 	}
 	return differ, nil
