@@ -124,7 +124,8 @@ func (b *Broker) launch() error {
 		return err
 	}
 	o := b.cluster.options
-	args := append(javaFlags(o.HeapMB, o.Benchmark), "-cp", b.cluster.classPath, "kafka.Kafka", b.propertiesFile())
+	args := append(javaFlags(o.HeapMB, o.Benchmark), b.cluster.securityFlags()...)
+	args = append(args, "-cp", b.cluster.classPath, "kafka.Kafka", b.propertiesFile())
 	proc, err := startProcess("java", args, nil, b.cluster.dir, b.LogFile())
 	if err != nil {
 		return err

@@ -20,14 +20,18 @@ type Cluster struct {
 	dir       string
 	brokers   []*Broker
 	zooKeeper *zooKeeper // nil with KRaft
-	closers   []func()   // what Close undoes last, in reverse order
+
+	certificates *Certificates // nil without TLS
+	tokens       *TokenServer  // nil without OAUTHBEARER
+
+	closers   []func() // what Close undoes last, in reverse order
 	closeOnce sync.Once
 	closeErr  error
 }
 
-// startTimeout bounds one start of a broker. A loaded two-core machine needs a
-// tenth of it.
-const startTimeout = 90 * time.Second
+// startTimeout bounds one start of a broker: seconds on an idle machine, and
+// more than a minute on two cores that many processes fight for.
+const startTimeout = 3 * time.Minute
 
 // Start starts a cluster and returns when every broker knows every other one
 // and takes requests. On an error everything is stopped again and the error
@@ -56,6 +60,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.makeDir(); err != nil {
 		return err
 	}
+	if err := c.prepareSecurity(); err != nil {
+		return err
+	}
 	if c.Version.zooKeeper() {
 		zk, err := c.newZooKeeper()
 		if err != nil {
@@ -73,7 +80,10 @@ func (c *Cluster) start(ctx context.Context) error {
 		}
 		c.brokers = append(c.brokers, b)
 	}
-	return c.startBrokers(ctx)
+	if err := c.startBrokers(ctx); err != nil {
+		return err
+	}
+	return c.createSCRAMUsers(ctx)
 }
 
 // startBrokers starts all brokers at once: a KRaft quorum has no leader, and so

@@ -15,7 +15,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-func TestMain(m *testing.M) { Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		child()
+	}
+	Main(m)
+}
 
 // client makes a client of the cluster that the test closes.
 func client(t *testing.T, bootstrap string, opts ...kgo.Opt) *kgo.Client {

@@ -5,22 +5,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-//go:embed java/*.java
-var drivers embed.FS
 
 // JavaProduce writes records with the Java producer of version v. Arguments
 // are key=value:
@@ -45,8 +39,7 @@ var drivers embed.FS
 //	txn.open=true        leave the last transaction open
 //	config.<name>        any property of the Java producer
 func JavaProduce(ctx context.Context, v Version, args ...string) error {
-	_, err := runDriver(ctx, v, "Produce", args, io.Discard)
-	return err
+	return runDriver(ctx, v, "Produce", args, io.Discard)
 }
 
 // JavaRecord is a record as the Java consumer returned it.
@@ -77,7 +70,7 @@ type JavaLog struct {
 //	config.<name>      any property of the Java consumer
 func JavaConsume(ctx context.Context, v Version, args ...string) (*JavaLog, error) {
 	var out bytes.Buffer
-	if _, err := runDriver(ctx, v, "Consume", args, &out); err != nil {
+	if err := runDriver(ctx, v, "Consume", args, &out); err != nil {
 		return nil, err
 	}
 	log := &JavaLog{Positions: map[int32]int64{}}
@@ -143,40 +136,22 @@ func Digest(b []byte) string {
 	return fmt.Sprintf("%d:%x", len(b), sum[:16])
 }
 
-// runDriver compiles and runs one of the embedded Java programs on the class
-// path of v and returns what it logged.
-func runDriver(ctx context.Context, v Version, class string, args []string, stdout io.Writer) (logged string, err error) {
-	jars, err := Jars(ctx, v)
+// runDriver runs one of the embedded Java programs on the class path of v.
+func runDriver(ctx context.Context, v Version, class string, args []string, stdout io.Writer) error {
+	cp, err := driverPath(ctx, v)
 	if err != nil {
-		return "", fmt.Errorf("run the Java program %s: %w", class, err)
-	}
-	cp, err := classPath(jars)
-	if err != nil {
-		return "", fmt.Errorf("run the Java program %s: %w", class, err)
-	}
-	dir, remove, err := scratchDir("java")
-	if err != nil {
-		return "", err
-	}
-	defer remove()
-	source, err := drivers.ReadFile("java/" + class + ".java")
-	if err != nil {
-		return "", fmt.Errorf("read the embedded %s.java: %w", class, err)
-	}
-	file := filepath.Join(dir, class+".java")
-	if err := os.WriteFile(file, source, 0o644); err != nil {
-		return "", fmt.Errorf("write %s.java: %w", class, err)
+		return fmt.Errorf("run the Java program %s: %w", class, err)
 	}
 	var stderr bytes.Buffer
-	java := append(javaFlags(512, false), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", cp, file)
+	java := append(javaFlags(512, false), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", cp, class)
 	cmd := exec.CommandContext(ctx, "java", append(java, args...)...)
 	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := onStarterThread(cmd.Start); err != nil {
-		return "", fmt.Errorf("start the Java program %s: %w", class, err)
+		return fmt.Errorf("start the Java program %s: %w", class, err)
 	}
 	if err := cmd.Wait(); err != nil {
-		return stderr.String(), fmt.Errorf("java program %s %v: %w: %s", class, args, err, gist(stderr.String(), 15))
+		return fmt.Errorf("java program %s %v: %w: %s", class, args, err, gist(stderr.String(), 15))
 	}
-	return stderr.String(), nil
+	return nil
 }

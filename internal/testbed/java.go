@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// toolchain makes sure that java and mvn can be run. On a Debian machine as
+// toolchain makes sure that java, javac and mvn can be run. On a Debian machine as
 // root it installs what is missing and says so in one line; elsewhere the
 // error names what to install.
 func toolchain(ctx context.Context) error {
@@ -43,7 +43,7 @@ func toolchain(ctx context.Context) error {
 var installing sync.Mutex
 
 func missingTools() (missing []string) {
-	for _, tool := range []string{"java", "mvn"} {
+	for _, tool := range []string{"java", "javac", "mvn"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			missing = append(missing, tool)
 		}

@@ -23,6 +23,7 @@ func (b *Broker) serverProperties() map[string]string {
 		"group.initial.rebalance.delay.ms": "0",
 	}
 	maps.Copy(p, internalTopics(c.options))
+	maps.Copy(p, c.securityProperties())
 	if c.Version.zooKeeper() {
 		p["broker.id"] = strconv.Itoa(b.ID)
 		p["zookeeper.connect"] = c.zooKeeper.port.addr()
