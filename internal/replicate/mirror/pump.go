@@ -22,7 +22,7 @@ func (m *Machine) pump() {
 			// answered, a second one could land before it.
 			return
 		}
-		if m.items[0].ready == nil && !m.prepare() {
+		if m.items[0].ready == nil && !m.merge() && m.phase == Copying && !m.prepare() {
 			continue // the head was replaced, or the partition stopped
 		}
 		if m.phase != Copying {
