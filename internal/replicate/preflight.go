@@ -20,17 +20,17 @@ type Capabilities struct {
 	Reason       string
 }
 
-// String says in words how gaps will be filled.
+// String says in words what gaps will be filled by.
 func (c Capabilities) String() string {
 	switch {
 	case c.Markers && c.Transactions:
-		return "gaps are filled by control markers (WriteTxnMarkers), wide ones by an aborted transaction or echoes"
+		return "control markers (WriteTxnMarkers), wide ones by an aborted transaction or echoes"
 	case c.Markers:
-		return "gaps are filled by control markers (WriteTxnMarkers); " + c.Reason
+		return "control markers (WriteTxnMarkers); " + c.Reason
 	case c.Transactions:
-		return "gaps are filled by transactions without data (EndTxn), a few hundred a second; " + c.Reason
+		return "transactions without data (EndTxn), a few hundred a second; " + c.Reason
 	}
-	return "gaps cannot be filled; " + c.Reason
+	return "nothing: a gap stops its partition; " + c.Reason
 }
 
 // SameClusterError says that source and target are one cluster.
