@@ -85,10 +85,18 @@ func (c *Chunk) fault(offset int64, err error) {
 	c.Next = c.corrupt.Offset
 }
 
+// cut forgets what reaches beyond offset: two batches claim to be there.
+func (c *Chunk) cut(offset int64) {
+	c.pieces = slices.DeleteFunc(c.pieces, func(p piece) bool { return p.NextOffset() > offset })
+	c.Next = offset
+}
+
 // take adds one batch.
 func (c *Chunk) take(b batch.Batch, aborted *abortedSet) {
 	if c.Next > c.From && b.BaseOffset < c.Next {
-		c.fault(c.Next, fmt.Errorf("batch at offset %d after one that ends at %d", b.BaseOffset, c.Next-1))
+		err := fmt.Errorf("batch at offset %d after one that ends at %d", b.BaseOffset, c.Next-1)
+		c.cut(max(b.BaseOffset, c.From))
+		c.fault(c.Next, err)
 		return
 	}
 	if err := b.CheckCRC(); err != nil {
@@ -106,7 +114,7 @@ func (c *Chunk) take(b batch.Batch, aborted *abortedSet) {
 			aborted.end(b.ProducerID)
 		}
 		c.markers += b.NextOffset() - max(b.BaseOffset, c.From)
-	} else if b.Count > 0 { // the cleaner keeps emptied batches for their producer's sequence
+	} else if b.Count > 0 || len(b.Payload()) > 0 { // the cleaner keeps emptied batches for their producer's sequence
 		c.pieces = append(c.pieces, piece{b, b.Transactional() && aborted.has(b.ProducerID)})
 	}
 	c.Next = b.NextOffset()
