@@ -1,11 +1,14 @@
 package batch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var codecs = []Codec{None, Gzip, Snappy, LZ4, Zstd}
@@ -205,4 +208,26 @@ func oldSample(magic byte, offset int64, n int) []Record {
 		}
 	}
 	return recs
+}
+
+// diffRecords is "" when want and got are the same, null and empty told apart.
+// cmp is asked only for the difference: it is slow.
+func diffRecords(want, got []Record) string {
+	if slices.EqualFunc(want, got, func(a, b Record) bool { return same(&a, &b) }) {
+		return ""
+	}
+	return "the records differ:\n" + cmp.Diff(want, got)
+}
+
+func same(a, b *Record) bool {
+	equal := func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
+	if a.Offset != b.Offset || a.Timestamp != b.Timestamp || !equal(a.Key, b.Key) || !equal(a.Value, b.Value) || len(a.Headers) != len(b.Headers) {
+		return false
+	}
+	for i := range a.Headers {
+		if !bytes.Equal(a.Headers[i].Key, b.Headers[i].Key) || !equal(a.Headers[i].Value, b.Headers[i].Value) {
+			return false
+		}
+	}
+	return true
 }

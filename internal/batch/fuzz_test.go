@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"testing"
@@ -62,11 +63,19 @@ func FuzzNext(f *testing.F) {
 
 func FuzzRecords(f *testing.F) {
 	for _, raw := range seeds(f) {
-		f.Add(raw[:HeaderSize], raw[HeaderSize:])
+		f.Add(raw[:HeaderSize], raw[HeaderSize:], int8(0))
+	}
+	for _, codec := range codecs[1:] { // records to change before compression
+		raw := build(f, sample(70, 6), None)
+		f.Add(raw[:HeaderSize], raw[HeaderSize:], int8(codec))
 	}
 	d := NewDecoder(fuzzLimits)
-	f.Fuzz(func(t *testing.T, head, payload []byte) {
+	f.Fuzz(func(t *testing.T, head, payload []byte, codec int8) {
 		raw := joined(head, payload)
+		if c := Codec(codec); c.Known() && c != None {
+			raw = joined(head, pack(t, c, payload))
+			raw[atAttributes+1] = raw[atAttributes+1]&^attrCodec | byte(c)
+		}
 		b, _, err := Next(raw)
 		if err != nil || b.Magic != 2 {
 			return
@@ -192,26 +201,37 @@ func checkRecode(t *testing.T, d, check *Decoder, b *Batch, from int64, o Recode
 	}
 }
 
-func same(a, b *Record) bool {
-	equal := func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
-	if a.Offset != b.Offset || a.Timestamp != b.Timestamp || !equal(a.Key, b.Key) || !equal(a.Value, b.Value) || len(a.Headers) != len(b.Headers) {
-		return false
+// wrapped makes a wrapper of messages, with their checksums set right as far as
+// they can be found.
+func wrapped(t *testing.T, inner []byte, magic byte, codec Codec, offset int64) []byte {
+	inner = bytes.Clone(inner)
+	var m message
+	for i := 0; i < len(inner) && parseMessage(inner, i, &m) == ""; i = m.end {
+		binary.BigEndian.PutUint32(inner[i+atLegacyCRC:], crc32.ChecksumIEEE(inner[i+atMagic:m.end]))
 	}
-	for i := range a.Headers {
-		if !bytes.Equal(a.Headers[i].Key, b.Headers[i].Key) || !equal(a.Headers[i].Value, b.Headers[i].Value) {
-			return false
-		}
-	}
-	return true
+	return oldMessage(magic, byte(codec), offset, 5, nil, pack(t, codec, inner))
 }
 
 func FuzzLegacy(f *testing.F) {
 	for _, raw := range oldSeeds(f) {
-		f.Add(raw, int64(0), 0)
-		f.Add(raw, int64(72), 100)
+		f.Add(raw, int64(0), 0, int8(0), int64(0))
+		f.Add(raw, int64(72), 100, int8(0), int64(0))
+	}
+	// What is inside a wrapper, for the fuzzer to change before compression.
+	for magic := range byte(2) {
+		var inner []byte
+		for _, r := range oldSample(magic, int64(70*(1-magic)), 4) {
+			inner = append(inner, oldMessage(magic, 0, r.Offset, r.Timestamp, r.Key, r.Value)...)
+		}
+		for _, codec := range oldCodecs {
+			f.Add(inner, int64(71), 0, int8(codec)<<1|int8(magic), int64(75))
+		}
 	}
 	d, check := NewDecoder(fuzzLimits), NewDecoder(fuzzLimits)
-	f.Fuzz(func(t *testing.T, raw []byte, from int64, maxBytes int) {
+	f.Fuzz(func(t *testing.T, raw []byte, from int64, maxBytes int, wrap int8, offset int64) {
+		if codec := Codec(wrap >> 1); codec.Known() && codec != None {
+			raw = wrapped(t, raw, byte(wrap&1), codec, offset)
+		}
 		b, _, err := Next(raw)
 		if err != nil || b.Magic == 2 {
 			return

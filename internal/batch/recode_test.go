@@ -4,8 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // readRuns checks that every run is what a broker takes, and returns the records
@@ -44,7 +42,7 @@ func TestRecodeSplitsAtHolesAndSize(t *testing.T) {
 			if limit == 0 && len(runs) != 30 {
 				t.Errorf("%s: %d runs, want 30", codec, len(runs))
 			}
-			if diff := cmp.Diff(kept[9:], readRuns(t, runs, limit)); diff != "" {
+			if diff := diffRecords(kept[9:], readRuns(t, runs, limit)); diff != "" {
 				t.Error(codec, limit, diff)
 			}
 			for _, run := range runs {
@@ -64,7 +62,7 @@ func TestRecodeChangesCodec(t *testing.T) {
 			if err != nil || len(runs) != 1 || next(t, runs[0].Raw).Codec() != to {
 				t.Fatalf("%s to %s: %v", from, to, err)
 			}
-			if diff := cmp.Diff(want, readRuns(t, runs, 0)); diff != "" {
+			if diff := diffRecords(want, readRuns(t, runs, 0)); diff != "" {
 				t.Error(from, to, diff)
 			}
 		}
@@ -85,7 +83,7 @@ func TestRecodeLogAppendTime(t *testing.T) {
 	for i := range recs {
 		recs[i].Timestamp = h.MaxTimestamp
 	}
-	if diff := cmp.Diff(recs, readRuns(t, runs, 0)); diff != "" {
+	if diff := diffRecords(recs, readRuns(t, runs, 0)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -154,7 +152,7 @@ func TestRecodeUnevenRecords(t *testing.T) {
 			if err != nil {
 				t.Fatal(codec, huge, err)
 			}
-			if diff := cmp.Diff(recs, readRuns(t, runs, 3200)); diff != "" {
+			if diff := diffRecords(recs, readRuns(t, runs, 3200)); diff != "" {
 				t.Error(codec, huge, diff)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/snappy"
 )
 
@@ -78,7 +79,7 @@ func xerial(dst, src []byte) []byte {
 		src = src[len(block):]
 		dst = slices.Grow(dst, 4+snappy.MaxEncodedLen(len(block)))
 		at := len(dst) + 4
-		n := len(snappy.Encode(dst[at:cap(dst)], block))
+		n := len(s2.EncodeSnappy(dst[at:cap(dst)], block))
 		dst = binary.BigEndian.AppendUint32(dst, uint32(n))
 		dst = dst[:at+n]
 	}
