@@ -1,8 +1,10 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kferry/kferry/internal/batch"
 	"github.com/kferry/kferry/internal/fault"
@@ -19,7 +21,7 @@ type Aborted struct {
 type Fetch struct {
 	From                int64 // the offset asked for; answers for another one than the present are dropped
 	Start, High, Stable int64
-	Aborted             []Aborted // sorted by FirstOffset
+	Aborted             []Aborted // in any order
 	Records             []byte
 	Owner               Owner // of Records; the machine retains what it keeps
 	Throttled           bool  // by a quota: an empty answer means nothing
@@ -156,9 +158,11 @@ type abortedSet struct {
 	active map[int64]bool
 }
 
+// newAbortedSet takes a broker's list, which is in the order in which the transactions ended, not began.
 func newAbortedSet(list []Aborted) *abortedSet {
-	s := &abortedSet{list: list}
+	s := &abortedSet{}
 	if len(list) > 0 {
+		s.list = slices.SortedFunc(slices.Values(list), func(a, b Aborted) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 		s.active = make(map[int64]bool, len(list))
 	}
 	return s
