@@ -185,3 +185,23 @@ func TestLinesNoticesAReaderThatIsGone(t *testing.T) {
 type gone struct{}
 
 func (gone) Write([]byte) (int, error) { return 0, fmt.Errorf("broken pipe") }
+
+func TestGauge(t *testing.T) {
+	now := noon
+	clock := func() time.Time { return now }
+	words := []string{"1.20M records", "ETA 12s", "812k/s", "96.0 MiB/s", "3 of 24 partitions"}
+	var out strings.Builder
+	for _, columns := range []int{20, 40, 80, 200} {
+		g := NewGauge(&bytes.Buffer{}, func() int { return columns }, clock, "old-new")
+		line := g.line(0.456, words, columns-1)
+		fits(t, line, columns-1)
+		out.WriteString(line + "\n")
+	}
+	g := NewGauge(&out, nil, clock, "old-new")
+	for range 25 {
+		g.Set(0.5, words...)
+		now = now.Add(time.Second)
+	}
+	g.Close()
+	golden(t, "gauge.txt", out.String())
+}
