@@ -166,5 +166,16 @@ func (b *Builder) header(codec Codec) Header {
 	}
 }
 
+// trim empties the builder and gives up buffers of more than keep bytes.
+func (b *Builder) trim(keep int) {
+	b.Reset()
+	if cap(b.records) > keep {
+		b.records = nil
+	}
+	if cap(b.packed) > keep {
+		b.packed = nil
+	}
+}
+
 // Reset empties the builder and keeps its memory.
 func (b *Builder) Reset() { b.rewind(mark{}) }

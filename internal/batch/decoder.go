@@ -16,9 +16,9 @@ type Limits struct {
 	// decoder keeps 48 bytes for each.
 	MaxHeaders int
 
-	// KeepBuffer is how large the decompression buffer, in bytes, may be that a
-	// decoder keeps for its next batch. Default 8 MiB, room for ordinary batches;
-	// larger ones are returned to the garbage collector.
+	// KeepBuffer is how large, in bytes, each buffer may be that a decoder keeps
+	// for its next batch. Default 8 MiB, room for ordinary batches; larger ones
+	// are left to the garbage collector.
 	KeepBuffer int
 }
 
@@ -65,8 +65,8 @@ func NewDecoder(limits Limits) *Decoder {
 }
 
 // Records calls fn for each record of a data batch in offset order. The record,
-// its slices and its header slice are valid until fn returns. It works for all
-// formats and codecs. A batch with the LogAppendTime bit yields its MaxTimestamp
+// its slices and its header slice are valid until fn returns; fn may not use the
+// decoder. It works for all formats and codecs. A batch with the LogAppendTime bit yields its MaxTimestamp
 // for every record, as it does in every client.
 //
 // An error of fn ends the walk and is returned as it is. Otherwise the error is
@@ -154,5 +154,10 @@ func (d *Decoder) release() {
 	d.payload = nil
 	clear(d.headers)
 	d.headers = d.headers[:0]
-	d.codecs.trim(d.limits.KeepBuffer)
+	keep := d.limits.KeepBuffer
+	d.codecs.trim(keep)
+	d.builder.trim(keep)
+	if cap(d.spans) > keep/spanSize {
+		d.spans = nil
+	}
 }

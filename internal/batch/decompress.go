@@ -51,7 +51,7 @@ func (d *Decoder) decompress(codec Codec, src []byte, offset int64) ([]byte, err
 	switch {
 	case err == nil:
 		return out, nil
-	case errors.Is(err, errOutputLimit), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+	case errors.Is(err, errOutputLimit), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		err = &Error{Offset: offset, What: fmt.Sprintf("decompress %d bytes of %s to at most %d", len(src), codec, d.limits.MaxDecompressed), Kind: ErrLimit, Cause: err}
 	default:
 		err = &Error{Offset: offset, What: fmt.Sprintf("decompress %d bytes of %s", len(src), codec), Kind: ErrCorrupt, Cause: err}

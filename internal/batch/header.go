@@ -2,6 +2,7 @@ package batch
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 )
 
@@ -92,6 +93,14 @@ func (h *Header) Size() int { return prefixSize + int(h.Length) }
 // Contiguous reports whether every offset of the batch holds a record. Brokers
 // since 1.1 (KAFKA-6554) refuse any other batch from a client.
 func (h *Header) Contiguous() bool { return h.Count > 0 && h.Count-1 == h.LastOffsetDelta }
+
+// String describes the batch in one line, for faults and logs. It holds nothing
+// of the records.
+func (h Header) String() string {
+	return fmt.Sprintf("offsets %d-%d, magic %d, %d records, %d bytes, %s, attributes %#x, timestamps %d-%d, producer %d epoch %d sequence %d, leader epoch %d, crc %08x",
+		h.BaseOffset, h.LastOffset(), h.Magic, h.Count, h.Size(), h.Codec(), uint16(h.Attributes), h.BaseTimestamp, h.MaxTimestamp,
+		h.ProducerID, h.ProducerEpoch, h.BaseSequence, h.PartitionLeaderEpoch, h.CRC)
+}
 
 // parseHeader reads a magic-2 head. b holds at least HeaderSize bytes.
 func parseHeader(b []byte) Header {

@@ -105,6 +105,9 @@ func outerMessage(raw []byte) (Header, message, error) {
 		return Header{}, m, corrupt(-1, "%d bytes, not even a message", len(raw))
 	}
 	base := int64(binary.BigEndian.Uint64(raw))
+	if base == math.MaxInt64 {
+		return Header{}, m, corrupt(base, "there is no offset behind it")
+	}
 	if what := parseMessage(raw, 0, &m); what != "" {
 		return Header{}, m, corrupt(base, "magic %d: bad %s", raw[atMagic], what)
 	}

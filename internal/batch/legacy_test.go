@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 	"testing"
 )
 
@@ -116,6 +117,7 @@ func TestOldCorrupt(t *testing.T) {
 	inner[len(inner)-1] ^= 1
 	const keyAt0, keyAt1 = 18, 26
 	for name, raw := range map[string][]byte{
+		"the largest offset there is":    msg(1, math.MaxInt64),
 		"key length -2":                  edit(msg(1, 5), keyAt1, 1<<32-2),
 		"key longer than the message":    edit(msg(0, 5), keyAt0, 100),
 		"key length 2^31-1":              edit(msg(0, 5), keyAt0, 1<<31-1),

@@ -69,7 +69,10 @@ func unlz4Frame(dst, src []byte, limit int) ([]byte, []byte, error) {
 		if flags&lz4FlagBlockSum != 0 {
 			sum = 4
 		}
-		if n > blockMax || n+sum > len(src) {
+		if n > blockMax {
+			return dst, nil, errFrame
+		}
+		if n+sum > len(src) {
 			return dst, nil, errCutShort
 		}
 		var history []byte

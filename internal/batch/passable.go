@@ -9,9 +9,10 @@ const (
 	ReasonNone Reason = iota
 	// ReasonAhead: the batch begins behind the target's log end; fill the gap first.
 	ReasonAhead
-	// ReasonControl: a marker, never sent by a client; fill its offsets.
+	// ReasonControl: a marker, never sent by a client; fill its offsets from the
+	// log end on.
 	ReasonControl
-	// ReasonEmpty: the cleaner left no record; fill its offsets.
+	// ReasonEmpty: the cleaner left no record; fill its offsets from the log end on.
 	ReasonEmpty
 	// ReasonUnsupported: unknown codec or attribute bit; stop, nobody knows what it says.
 	ReasonUnsupported

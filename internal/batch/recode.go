@@ -83,6 +83,8 @@ type span struct {
 	start, end uint32
 }
 
+const spanSize = 24 // bytes of a span
+
 // collect fills d.spans with the records from offset from on, and d.payload
 // with the bytes they point to.
 func (d *Decoder) collect(b *Batch, from int64) error {
@@ -130,10 +132,13 @@ func (e *encoder) encode(spans []span) error {
 		e.add(spans, raw)
 		return nil
 	}
-	if len(spans) == 1 {
-		return e.encodePlain(spans)
+	if len(spans) > 1 {
+		return e.split(spans, len(raw))
 	}
-	return e.split(spans, len(raw))
+	if plain := e.builder.Size(); plain > e.maxBytes {
+		return &TooLargeError{Offset: e.base + int64(spans[0].delta), Size: min(plain, len(raw)), Max: e.maxBytes}
+	}
+	return e.finishPlain(spans) // the codec made it larger
 }
 
 // split cuts spans, which came out at size bytes, into parts of equal weight

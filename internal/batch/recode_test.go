@@ -136,6 +136,19 @@ func TestRecodeAtTheLimit(t *testing.T) {
 	}
 }
 
+// What is too large compressed and larger still plain is named by the smaller.
+func TestRecodeTooLargeNamesTheSmallestSize(t *testing.T) {
+	raw := build(t, []Record{{Offset: 9, Value: make([]byte, 5000)}}, Zstd)
+	_, err := NewDecoder(Limits{}).Recode(next(t, raw), 0, RecodeOptions{MaxBytes: len(raw) - 1})
+	var large *TooLargeError
+	if !errors.As(err, &large) || large.Size != len(raw) || large.Offset != 9 {
+		t.Error(err)
+	}
+	if runs, err := NewDecoder(Limits{}).Recode(next(t, raw), 0, RecodeOptions{MaxBytes: len(raw)}); err != nil || len(runs) != 1 {
+		t.Error(err)
+	}
+}
+
 // One huge record among small ones must not stop the small ones from fitting,
 // wherever it stands.
 func TestRecodeUnevenRecords(t *testing.T) {

@@ -13,9 +13,10 @@ const zstdWindowMax = 128 << 20
 // unzstd reads one or several zstd frames.
 //
 // Decoding into one buffer is the fast way, but it trusts the content size that
-// a frame may claim, and finds the limit only by running over it. So the blocks
+// a frame may claim, and finds a limit only by running over it. So the blocks
 // are counted first, which costs nothing: when they could exceed the limit, the
-// slower reader, which can be stopped, does the work.
+// reader, which can be stopped, does the work. The library's own limit is of no
+// use here: it would refuse small contents in frames with a large window too.
 func (c *decompressor) unzstd(dst, src []byte, limit int) ([]byte, error) {
 	most, err := zstdBound(src)
 	if err != nil {
@@ -23,7 +24,7 @@ func (c *decompressor) unzstd(dst, src []byte, limit int) ([]byte, error) {
 	}
 	if c.zstd == nil {
 		c.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(zstdWindowMax), zstd.WithDecoderMaxMemory(uint64(limit)))
+			zstd.WithDecoderMaxWindow(zstdWindowMax), zstd.WithDecoderMaxMemory(maxDecompressedCap))
 		if err != nil {
 			return dst, err
 		}
