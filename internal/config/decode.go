@@ -17,6 +17,7 @@ const (
 	maxFileBytes = 1 << 20
 	maxNodes     = 100_000 // values after aliases are followed: what a "YAML bomb" multiplies
 	maxDepth     = 32
+	maxNoted     = 10 * maxProblems // mistakes that are looked for; fewer are printed
 )
 
 // decoder fills structs from YAML nodes. It goes on after a mistake, so that all of them are found at once, and
@@ -39,13 +40,16 @@ func newDecoder(file string) *decoder {
 
 // problem notes a mistake at a node.
 func (d *decoder) problem(n *yaml.Node, path, what, fix string) {
+	if len(d.problems) >= maxNoted {
+		return
+	}
 	d.troubled[path] = true
 	d.problems = append(d.problems, &Problem{File: d.file, Line: n.Line, Column: n.Column, Path: path, What: what, Fix: fix})
 }
 
 // at notes a mistake at a value that was decoded, or at the nearest one around it that is in the file.
 func (d *decoder) at(path, what, fix string) {
-	if d.troubled[path] {
+	if d.troubled[path] || len(d.problems) >= maxNoted {
 		return
 	}
 	pl, ok := d.places[path]
@@ -176,7 +180,7 @@ func (d *decoder) unknownKey(k *yaml.Node, t reflect.Type, path string) {
 		if len(keys(t)) == 0 {
 			fix = "there are no keys here, write {}"
 		}
-		if near := nearest(k.Value, keys(t)); near != "" {
+		if near := nearest(k.Value, keys(t)); near != "" && len(d.problems) < maxNoted {
 			fix = "did you mean " + near + "?"
 			d.troubled[join(path, near)] = true // so that it is not told to be missing as well
 		}

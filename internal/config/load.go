@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -26,31 +25,29 @@ func Load(path string) (*Migration, error) {
 
 // readFile reads a configuration file of bounded size; "-" is standard input.
 func readFile(path string) ([]byte, error) {
-	var data []byte
-	var err error
+	from := path
 	if path == "-" {
-		data, err = io.ReadAll(io.LimitReader(os.Stdin, maxFileBytes+1))
-	} else if fi, statErr := os.Stat(path); statErr == nil && fi.IsDir() {
-		err = errors.New("it is a directory")
-	} else {
-		var f *os.File
-		if f, err = os.Open(path); err == nil {
-			data, err = io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-			f.Close()
-		}
+		from = "/dev/stdin"
 	}
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, Problems{{File: path, What: "there is no such file", Fix: "check the path"}}
-	case err != nil:
-		return nil, Problems{{File: path, What: "it cannot be read", Fix: bareError(err).Error()}}
-	case len(data) > maxFileBytes:
-		return nil, Problems{{File: path, What: fmt.Sprintf("it is larger than %d bytes", maxFileBytes), Fix: "check that it is the right file"}}
+	data, err := readLimited(from, maxFileBytes)
+	if problem := unreadable(path, err); problem != nil {
+		return nil, Problems{problem}
 	}
 	if line, ok := notUTF8(data); ok {
 		return nil, Problems{{File: path, Line: line, What: "it is not UTF-8 text", Fix: "save it as UTF-8"}}
 	}
 	return data, nil
+}
+
+// unreadable makes a problem of a file error; nil of none.
+func unreadable(path string, err error) *Problem {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return &Problem{File: path, What: "there is no such file", Fix: "check the path"}
+	}
+	return &Problem{File: path, What: "it cannot be read", Fix: err.Error()}
 }
 
 // notUTF8 finds the line of the first byte that is not UTF-8 text.

@@ -114,7 +114,7 @@ func (r *propertyReader) problemErr(key string, err error) {
 }
 
 func (r *propertyReader) warn(key, text string) {
-	r.warnings = append(r.warnings, fmt.Sprintf("%s:%d: %s: %s", r.p.path, r.p.line(key), key, text))
+	r.warnings = append(r.warnings, fmt.Sprintf("%s:%d: %s: %s", r.p.path, r.p.line(key), printable(key), text))
 }
 
 // connection translates the whole file.
@@ -289,15 +289,17 @@ func (r *propertyReader) unused(useSASL bool) {
 	known = append(known, "security.protocol", "sasl.mechanism", "sasl.jaas.config", "bootstrap.servers", "ssl.truststore.location",
 		"ssl.truststore.password", "ssl.truststore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.keystore.type", "ssl.key.password")
 	var rest []string
+	seen := map[string]bool{}
 	for _, e := range r.p.entries {
 		switch {
-		case r.used[e.key], !useSASL && strings.HasPrefix(e.key, "sasl."):
+		case r.used[e.key], seen[e.key], !useSASL && strings.HasPrefix(e.key, "sasl."):
 		case slices.ContainsFunc(silent, func(s string) bool { return strings.HasPrefix(e.key, s) }):
+		case len(seen) >= maxProblems: // a wrong file; the first hundred keys say so
 		default:
-			near := nearest(e.key, known)
-			if near != "" && editDistance(e.key, near) <= 2 && near != e.key {
-				r.warn(printable(e.key), "unknown key, ignored; did you mean "+near+"?")
-			} else if !slices.Contains(rest, e.key) {
+			seen[e.key] = true
+			if near := nearest(e.key, known); near != "" && editDistance(e.key, near) <= 2 {
+				r.warn(e.key, "unknown key, ignored; did you mean "+near+"?")
+			} else {
 				rest = append(rest, printable(e.key))
 			}
 		}

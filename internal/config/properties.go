@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -30,22 +29,9 @@ func (e property) text() string { return e.value.Reveal() }
 
 // readPropertiesFile reads and parses a file, without looking at what its keys mean.
 func readPropertiesFile(path string) (*Properties, []string, Problems) {
-	fi, err := os.Stat(path)
-	if err == nil && fi.IsDir() {
-		err = errors.New("it is a directory")
-	}
-	if err == nil && fi.Size() > maxFileBytes {
-		err = fmt.Errorf("it is larger than %d bytes", maxFileBytes)
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, Problems{{File: path, What: "there is no such file", Fix: "check the path"}}
-	}
-	if err != nil {
-		return nil, nil, Problems{{File: path, What: "it cannot be read", Fix: bareError(err).Error()}}
+	data, err := readLimited(path, maxFileBytes)
+	if problem := unreadable(path, err); problem != nil {
+		return nil, nil, Problems{problem}
 	}
 	return parseProperties(path, data)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,9 +28,9 @@ const (
 type SecretRef struct {
 	// Name of an environment variable.
 	Env string `yaml:"env"`
-	// Path of a file, relative to this file; read again for every authentication.
+	// Path of a file, relative to this file; read again when connections are opened.
 	File string `yaml:"file"`
-	// A program with its arguments, run without a shell, that prints the secret; run again for every authentication.
+	// A program with its arguments, run without a shell, that prints the secret; run again when connections are opened.
 	Exec []string `yaml:"exec"`
 
 	dir string
@@ -96,16 +97,23 @@ func (r *SecretRef) Resolve(ctx context.Context) (kafka.Secret, error) {
 	return kafka.NewSecret(string(raw)), nil
 }
 
-func readSecretFile(path string) ([]byte, error) {
-	fi, err := os.Stat(path)
+func readSecretFile(path string) ([]byte, error) { return readLimited(path, maxSecretBytes) }
+
+// readLimited reads a file, which may be a pipe, of at most limit bytes. Its errors do not name the path.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, bareError(err)
 	}
-	if fi.Size() > maxSecretBytes {
-		return nil, fmt.Errorf("%d bytes are too many for a secret (at most %d)", fi.Size(), maxSecretBytes)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, bareError(err)
 	}
-	data, err := os.ReadFile(path)
-	return data, bareError(err)
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	return data, nil
 }
 
 // bareError strips operation and path from a file error; the caller names the path itself.

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -106,23 +107,20 @@ func storeName(what, path string) string {
 	return what + " " + path
 }
 
-// readBounded reads a small regular file; its errors name the cause but not the path, which the caller adds.
+// readBounded reads a small file; its errors name the cause but not the path, which the caller adds.
 func readBounded(path string) ([]byte, error) {
-	fi, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, bare(err)
 	}
-	if fi.IsDir() {
-		return nil, errors.New("it is a directory")
-	}
-	if fi.Size() > maxStoreBytes {
-		return nil, fmt.Errorf("%d bytes are more than a certificate store can have (%d)", fi.Size(), maxStoreBytes)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxStoreBytes+1))
+	switch {
+	case err != nil:
 		return nil, bare(err)
-	}
-	if len(data) == 0 {
+	case len(data) > maxStoreBytes:
+		return nil, fmt.Errorf("it is larger than %d bytes", maxStoreBytes)
+	case len(data) == 0:
 		return nil, errors.New("the file is empty")
 	}
 	return data, nil
