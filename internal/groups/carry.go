@@ -95,7 +95,7 @@ func (s *Syncer) settle(t *tracked, d *position.Decision, commits []kafka.Offset
 		switch {
 		case err == nil:
 			return ""
-		case errors.Is(err, kafka.ErrUnknownMember), errors.Is(err, kafka.ErrStaleMemberEpoch):
+		case isLive(err):
 			return "live on the target: somebody joined it just now"
 		}
 		return err.Error()
@@ -185,4 +185,9 @@ func unsettled(err error, where string) string {
 		return "an open transaction on the " + where + " may still change it"
 	}
 	return fmt.Sprintf("the %s does not tell it: %v", where, err)
+}
+
+// isLive says whether a commit was refused because somebody is in the group.
+func isLive(err error) bool {
+	return errors.Is(err, kafka.ErrUnknownMember) || errors.Is(err, kafka.ErrStaleMemberEpoch)
 }

@@ -117,7 +117,8 @@ func (g *GroupClient) fetchOffsets(ctx context.Context, conn *Conn, ids []string
 	}
 	out := make(map[string]GroupOffsets, len(ids))
 	for _, rg := range resp.Groups {
-		if err := g.c.refused(rg.ErrorCode, nil, grant{"Describe", "Group", rg.Group}); err != nil {
+		err := g.c.refused(rg.ErrorCode, nil, grant{"Describe", "Group", rg.Group})
+		if err != nil && !errors.Is(err, ErrGroupNotFound) {
 			out[rg.Group] = GroupOffsets{Err: err}
 			continue
 		}
