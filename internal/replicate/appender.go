@@ -11,11 +11,11 @@ import (
 	"github.com/kferry/kferry/internal/replicate/mirror"
 )
 
-// appender writes to one target broker for all partitions that the broker leads: pipelined requests, each
-// with one batch of as many partitions as have something to send.
+// appender writes to one target broker for all partitions of one lane: pipelined requests, each with one batch
+// of as many partitions as have something to send.
 type appender struct {
 	engine *Engine
-	node   int32
+	lane   lane
 
 	mu       sync.Mutex // guards everything below
 	ready    []*partition
@@ -42,11 +42,11 @@ const (
 	keepAlive = 4 * time.Minute
 )
 
-func newAppender(e *Engine, node int32) *appender {
-	return &appender{engine: e, node: node, wake: make(chan struct{}, 1)}
+func newAppender(e *Engine, l lane) *appender {
+	return &appender{engine: e, lane: l, wake: make(chan struct{}, 1)}
 }
 
-// enqueue notes that partitions have something to send. The caller has set queued on each.
+// enqueue notes that partitions have something to send. The caller has set queuedAt of each.
 func (a *appender) enqueue(parts ...*partition) {
 	a.mu.Lock()
 	a.ready = append(a.ready, parts...)
@@ -90,8 +90,12 @@ func (a *appender) run(ctx context.Context) {
 func (a *appender) blocked() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.ready) == 0 || a.inFlight >= a.engine.o.InFlightBytes
+	return len(a.ready) == 0 || a.inFlight >= a.window()
 }
+
+// window is how many bytes may be on their way over this connection. The window of a broker is that large
+// because of links with a long round trip; it holds no memory of ours, bytes leave it when they are written.
+func (a *appender) window() int64 { return a.engine.o.InFlightBytes / int64(a.engine.targetLanes) }
 
 // touch keeps an idle connection from being dropped.
 func (a *appender) touch(ctx context.Context) {
@@ -110,9 +114,9 @@ func (a *appender) connect(ctx context.Context) bool {
 	if a.conn != nil && a.conn.Err() == nil {
 		return true
 	}
-	conn, err := a.engine.o.Target.Dial(ctx, a.node)
+	conn, err := a.engine.o.Target.Dial(ctx, a.lane.node)
 	if err != nil {
-		a.engine.trouble("connect to target broker", err, "node", a.node)
+		a.engine.trouble("connect to target broker", err, "node", a.lane.node)
 		a.engine.refreshSoon()
 		sleep(ctx, time.Second)
 		return false
@@ -121,7 +125,7 @@ func (a *appender) connect(ctx context.Context) bool {
 	a.engine.watch(func() {
 		select {
 		case <-conn.Closed():
-			a.engine.lost(a.node)
+			a.engine.lost(a.lane)
 		case <-ctx.Done():
 		}
 	})
@@ -177,7 +181,7 @@ func (a *appender) collect() (load []shipment, acks kafka.Acks, total int) {
 			again = append(again, ready[i:]...)
 			break
 		}
-		s, more, bulk := p.takeHead()
+		s, more, bulk := p.takeHead(a)
 		if more {
 			again = append(again, p)
 		}
@@ -211,9 +215,12 @@ const bulkLag = 10_000
 
 // takeHead takes the oldest append out of the outbox. more says whether others follow; bulk whether the
 // partition is far behind.
-func (p *partition) takeHead() (s shipment, more, bulk bool) {
+func (p *partition) takeHead(a *appender) (s shipment, more, bulk bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.queuedAt != a { // it moved to another broker meanwhile
+		return shipment{}, false, false
+	}
 	for len(p.outbox) > 0 {
 		act := p.outbox[0]
 		p.outbox = p.outbox[1:]
@@ -227,19 +234,21 @@ func (p *partition) takeHead() (s shipment, more, bulk bool) {
 			act.Bytes = seedBatch(int(act.Count), p.engine.dataID, act.Sequence)
 		}
 		p.outstanding++
-		p.queued = len(p.outbox) > 0
+		more = len(p.outbox) > 0
+		if !more {
+			p.queuedAt = nil
+		}
 		behind := p.machine.Source().Stable - p.machine.Position()
-		return shipment{p, act, len(act.Bytes)}, p.queued, behind > bulkLag
+		return shipment{p, act, len(act.Bytes)}, more, behind > bulkLag
 	}
-	p.outbox = nil
-	p.queued = false
+	p.outbox, p.queuedAt = nil, nil
 	return shipment{}, false, false
 }
 
 // answered gives every partition of a request its answer.
 func (a *appender) answered(load []shipment, total int, answers []kafka.Produced, err error) {
 	a.mu.Lock()
-	full := a.inFlight >= a.engine.o.InFlightBytes
+	full := a.inFlight >= a.window()
 	a.inFlight -= int64(total)
 	a.mu.Unlock()
 	if full {
@@ -247,7 +256,7 @@ func (a *appender) answered(load []shipment, total int, answers []kafka.Produced
 	}
 	var ready []*partition
 	for i, s := range load {
-		if s.p.settle(s, answerFor(s, i, answers), err) {
+		if s.p.settle(a, s, answerFor(s, i, answers), err) {
 			ready = append(ready, s.p)
 		}
 	}
@@ -271,7 +280,7 @@ func answerFor(s shipment, i int, answers []kafka.Produced) *kafka.Produced {
 
 // settle steps the machine with the answer to one append. It returns whether the partition has something to
 // send to this very appender.
-func (p *partition) settle(s shipment, ans *kafka.Produced, err error) bool {
+func (p *partition) settle(from *appender, s shipment, ans *kafka.Produced, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.outstanding--
@@ -291,7 +300,7 @@ func (p *partition) settle(s shipment, ans *kafka.Produced, err error) bool {
 	if tell == nil {
 		return false
 	}
-	if tell.node == p.target.Node {
+	if tell == from {
 		return true
 	}
 	tell.enqueue(p)

@@ -32,6 +32,9 @@ type Engine struct {
 	dataID kafka.ProducerID // of all copied data
 	markID kafka.ProducerID // of our own markers
 	limit  *rate.Limiter    // bytes to the target; nil: no limit
+
+	sourceLanes, targetLanes int // connections to each broker
+
 	memory memory
 	keeper *topics.Keeper
 
@@ -56,7 +59,7 @@ type Engine struct {
 	ordered    []*partition // the same, sorted; nil when it must be made anew
 	topics     map[string]*topicState
 	fetchers   map[route]*fetcher
-	appenders  map[int32]*appender
+	appenders  map[lane]*appender
 	markers    map[int32]*marker
 	troubles   map[string]*troubleCount
 	placedAt   time.Time
@@ -77,7 +80,7 @@ func newEngine(ctx context.Context, o Options) *Engine {
 		refresh:    make(chan struct{}, 1),
 		startedAt:  time.Now().UTC(),
 		partitions: map[estate.TopicPartition]*partition{}, topics: map[string]*topicState{},
-		fetchers: map[route]*fetcher{}, appenders: map[int32]*appender{}, markers: map[int32]*marker{},
+		fetchers: map[route]*fetcher{}, appenders: map[lane]*appender{}, markers: map[int32]*marker{},
 		troubles: map[string]*troubleCount{},
 	}
 	e.memory.budget = o.MemoryBytes
@@ -144,13 +147,13 @@ func (e *Engine) fetcher(r route) *fetcher {
 	return f
 }
 
-func (e *Engine) appender(node int32) *appender {
+func (e *Engine) appender(l lane) *appender {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	a := e.appenders[node]
+	a := e.appenders[l]
 	if a == nil {
-		a = newAppender(e, node)
-		e.appenders[node] = a
+		a = newAppender(e, l)
+		e.appenders[l] = a
 		e.watch(func() { a.run(e.ctx) })
 	}
 	return a
@@ -193,11 +196,14 @@ func (e *Engine) addPartition(p *partition) {
 	e.ordered = nil
 }
 
-// lost tells the partitions of a target broker that the connection to it is gone: the broker may come back
-// with a shorter log.
-func (e *Engine) lost(node int32) {
+// lost tells the partitions of a lane that the connection is gone: the broker may come back with a shorter
+// log.
+func (e *Engine) lost(l lane) {
 	for _, p := range e.all() {
-		if _, target := p.leaders(); target.Node == node {
+		p.mu.Lock()
+		mine := p.lane() == l
+		p.mu.Unlock()
+		if mine {
 			p.step(func(m *mirror.Machine) { m.ConnectionLost() })
 		}
 	}

@@ -13,7 +13,10 @@ import (
 
 // route is where a partition is read from and written to. Partitions of one route share a fetcher, so that
 // one answer's memory waits for one target broker only.
-type route struct{ source, target int32 }
+type route struct {
+	source, target int32
+	lane           int
+}
 
 // fetcher reads from one source broker for all partitions of one route.
 type fetcher struct {

@@ -36,7 +36,7 @@ type Options struct {
 	GroupInterval time.Duration // how often group offsets are carried over; 5 s
 
 	MemoryBytes    int64 // most bytes of fetched data held at a time; 96 MiB
-	InFlightBytes  int64 // most bytes on their way to one target broker; 32 MiB
+	InFlightBytes  int64 // most bytes on their way to one target broker; 64 MiB
 	BytesPerSecond int64 // limit of what is written to the target; 0: none
 
 	StateTopic    string // compacted topic on the target for the report and what is remembered; __kferry-state
@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.TopicRefresh, 10*time.Second)
 	setDefault(&o.GroupInterval, 5*time.Second)
 	setDefault(&o.MemoryBytes, 96<<20)
-	setDefault(&o.InFlightBytes, 32<<20)
+	setDefault(&o.InFlightBytes, 64<<20)
 	setDefault(&o.WideHoles, mirror.HolesAuto)
 	setDefault(&o.Fillers, FillersAuto)
 	setDefault(&o.StateTopic, "__kferry-state")

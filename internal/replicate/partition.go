@@ -22,7 +22,7 @@ type partition struct {
 	source      kafka.Leader
 	target      kafka.Leader
 	outbox      []mirror.Action // appends to be sent, in order
-	queued      bool            // in its appender's ready list
+	queuedAt    *appender       // whose ready list it is in, nil if in none that still counts
 	outstanding int             // produce requests sent for it and not answered, of all generations
 	quiet       *sync.Cond      // outstanding became 0
 	retryAt     time.Time       // no fetch before that, after an error of the source
@@ -71,9 +71,8 @@ func (p *partition) obey() *appender {
 		switch a.Kind {
 		case mirror.Append:
 			p.outbox = append(p.outbox, a)
-			if !p.queued {
-				p.queued = true
-				tell = p.engine.appender(p.target.Node)
+			if now := p.engine.appender(p.lane()); p.queuedAt != now {
+				p.queuedAt, tell = now, now
 			}
 		case mirror.Mark:
 			p.engine.mark(p, a)
@@ -118,7 +117,14 @@ func (p *partition) tellFetcher() {
 	p.engine.fetcher(p.route()).change(p, now)
 }
 
-func (p *partition) route() route { return route{p.source.Node, p.target.Node} }
+// route and lane say which fetcher and which appender are p's. The caller holds p.mu.
+func (p *partition) route() route {
+	return route{p.source.Node, p.target.Node, laneOf(p.TopicPartition, p.engine.sourceLanes)}
+}
+
+func (p *partition) lane() lane {
+	return lane{p.target.Node, laneOf(p.TopicPartition, p.engine.targetLanes)}
+}
 
 // newer returns what is known of a leader after the metadata said now: a broker that lags behind may still
 // tell of an earlier epoch.
@@ -134,12 +140,12 @@ func newer(known, now kafka.Leader) kafka.Leader {
 func (p *partition) move(source, target kafka.Leader) {
 	p.mu.Lock()
 	source, target = newer(p.source, source), newer(p.target, target)
-	if now := (route{source.Node, target.Node}); now != p.route() && p.reads.want {
-		p.engine.fetcher(p.route()).change(p, position{})
+	before, moved := p.route(), target != p.target
+	p.source, p.target = source, target
+	if p.route() != before && p.reads.want {
+		p.engine.fetcher(before).change(p, position{})
 		p.reads = position{}
 	}
-	moved := target != p.target
-	p.source, p.target = source, target
 	if moved {
 		p.machine.Unknown(p.machine.Generation())
 	}

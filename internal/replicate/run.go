@@ -31,6 +31,9 @@ func Run(ctx context.Context, o Options) (*report.Document, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e := newEngine(ctx, o)
+	if err := e.measureLanes(ctx); err != nil {
+		return nil, err
+	}
 	if err := e.preflight(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, nil
