@@ -188,7 +188,7 @@ func (e *Engine) targetTail(ctx context.Context, p *partition, target kafka.Lead
 		return mirror.TailEmpty, err
 	}
 	defer ans.Buffer.Release()
-	tail := mirror.TailOurs // a hole at the end can only come from a cleaner that went over what we wrote
+	var last *batch.Batch
 	for rest := ans.Partitions[0].Records; len(rest) > 0; {
 		b, after, err := batch.Next(rest)
 		if errors.Is(err, batch.ErrPartial) {
@@ -197,19 +197,19 @@ func (e *Engine) targetTail(ctx context.Context, p *partition, target kafka.Lead
 		if err != nil {
 			return mirror.TailEmpty, fmt.Errorf("read the target's last batch of %s: %w", p.TopicPartition, err)
 		}
-		rest = after
-		switch {
-		case b.Control():
-			tail = mirror.TailOurs
-		case batch.IsFiller(&b):
-			tail = mirror.TailFiller
-		case b.ProducerID == e.dataID.ID:
-			tail = mirror.TailOurs
-		default:
-			tail = mirror.TailOther
-		}
+		rest, last = after, &b
 	}
-	return tail, nil
+	switch {
+	case last == nil: // a hole at the end: only a cleaner makes one, and only of what was there
+		return mirror.TailOurs, nil
+	case last.Control():
+		return mirror.TailOurs, nil
+	case batch.IsFiller(last):
+		return mirror.TailFiller, nil
+	case last.ProducerID == e.dataID.ID:
+		return mirror.TailOurs, nil
+	}
+	return mirror.TailOther, nil
 }
 
 func (e *Engine) compare(ctx context.Context, p *partition, a mirror.Action, source, target kafka.Leader) error {

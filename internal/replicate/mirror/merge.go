@@ -28,7 +28,7 @@ func (m *Machine) merge() bool {
 			m.corrupt(it.base, err)
 			return false
 		}
-		if err := m.decoder.Records(&it.batch, builder.Append); err != nil {
+		if err := m.decoder.Merge(&builder, &it.batch, it.from); err != nil {
 			m.corrupt(it.base, err)
 			return false
 		}
