@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,27 +40,51 @@ func (c *Cluster) Append(ctx context.Context, topic string, records []Record) er
 	return nil
 }
 
+const (
+	// readAttempts times readPause is how long a topic may be without a leader, as it is after its creation
+	// and while leaders are elected, before reading it fails.
+	readAttempts = 50
+	readPause    = 200 * time.Millisecond
+)
+
 // ReadAll reads partition 0 of a topic from its log start to the high watermark of this moment. More than
 // limit bytes of batches is an error: the topic is not the small one it was taken for. Errors: ErrUnknownTopic;
 // *DeniedError (needs READ).
 func (c *Cluster) ReadAll(ctx context.Context, topic string, limit int64) ([]Record, error) {
+	for attempt := 1; ; attempt++ {
+		records, err := c.readAll(ctx, topic, limit)
+		if err == nil {
+			return records, nil
+		}
+		if !kerr.IsRetriable(err) || errors.Is(err, ErrUnknownTopic) || attempt == readAttempts {
+			return nil, fmt.Errorf("read topic %s of cluster %s: %w", topic, c.alias, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read topic %s of cluster %s: %w", topic, c.alias, ctx.Err())
+		case <-time.After(readPause):
+		}
+	}
+}
+
+func (c *Cluster) readAll(ctx context.Context, topic string, limit int64) ([]Record, error) {
 	leader, err := c.leaderOf(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("read topic %s of cluster %s: %w", topic, c.alias, err)
+		return nil, err
 	}
 	ends := c.Ends(ctx, []Leader{leader})[leader.TopicPartition]
 	if ends.Err != nil {
-		return nil, fmt.Errorf("read topic %s of cluster %s: %w", topic, c.alias, ends.Err)
+		return nil, ends.Err
 	}
 	var records []Record
 	var size int64
 	for at := ends.Start; at < ends.High; {
 		part, err := c.fetchPart(ctx, leader, at)
 		if err != nil {
-			return nil, fmt.Errorf("read topic %s of cluster %s at offset %d: %w", topic, c.alias, at, err)
+			return nil, fmt.Errorf("at offset %d: %w", at, err)
 		}
 		if size += part.size; size > limit {
-			return nil, fmt.Errorf("read topic %s of cluster %s: it holds more than %d bytes", topic, c.alias, limit)
+			return nil, fmt.Errorf("it holds more than %d bytes", limit)
 		}
 		records = append(records, part.records...)
 		if part.next <= at { // a tail of which compaction left nothing

@@ -20,6 +20,8 @@ const (
 	DefaultTopic = "__kferry-state"
 	// maxTopic bounds what is read: far above what ten thousand topics take, compacted or not.
 	maxTopic = 512 << 20
+	// patience is how long a created topic may stay unseen.
+	patience = 10 * time.Second
 	// replicas of the state topic, where the target has as many brokers.
 	replicas = 3
 )
@@ -85,10 +87,26 @@ func (s *Store) create(ctx context.Context) error {
 	if err == nil {
 		err = created[s.o.Topic].Err
 	}
-	if errors.Is(err, kafka.ErrTopicExists) {
-		err = nil // by another kferry, just now
+	if err != nil && !errors.Is(err, kafka.ErrTopicExists) { // by another kferry, just now
+		return err
 	}
-	return err
+	return s.await(ctx)
+}
+
+// await returns when the topic that the controller has created can be seen by all: a node that does not know
+// it yet would make a reader believe that nothing is remembered.
+func (s *Store) await(ctx context.Context) error {
+	for end := time.Now().Add(patience); ; {
+		_, err := s.target.ReadAll(ctx, s.o.Topic, maxTopic)
+		if err == nil || !errors.Is(err, kafka.ErrUnknownTopic) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // check refuses a topic that is something else. A principal that may not read its configs is believed.
