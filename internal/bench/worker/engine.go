@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/pprof"
+
+	"github.com/kferry/kferry/internal/replicate"
+)
+
+// engine runs kferry's replication until it is caught up, under the CPU
+// profiler, and writes a heap profile at its end.
+func engine(ctx context.Context, f *flag.FlagSet, args []string) error {
+	var s sides
+	s.flags(f)
+	prefix := f.String("profile", "", "prefix of the profiles' file names")
+	replicas := f.Int("replication-factor", 0, "replicas of the target topic")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(*prefix), 0o755); err != nil {
+		return err
+	}
+	cpu, err := os.Create(*prefix + ".cpu.pprof")
+	if err != nil {
+		return err
+	}
+	defer cpu.Close()
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return err
+	}
+	err = replicateTopic(ctx, s, *replicas)
+	pprof.StopCPUProfile()
+	if err != nil {
+		return err
+	}
+	heap, err := os.Create(*prefix + ".heap.pprof")
+	if err != nil {
+		return err
+	}
+	defer heap.Close()
+	runtime.GC()
+	return pprof.WriteHeapProfile(heap)
+}
+
+func replicateTopic(ctx context.Context, s sides, replicas int) error {
+	source, err := open(ctx, "source", s.source)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := open(ctx, "target", s.target)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	doc, err := replicate.Run(ctx, replicate.Options{
+		Source: source, Target: target, ReplicationFactor: replicas, UntilCaughtUp: true,
+		Include: []*regexp.Regexp{regexp.MustCompile("^" + regexp.QuoteMeta(s.topic) + "$")},
+	})
+	if err != nil {
+		return err
+	}
+	if doc == nil || !doc.CaughtUp || len(doc.Faults) > 0 {
+		return fmt.Errorf("copy %s: not caught up, or with faults", s.topic)
+	}
+	return nil
+}
