@@ -147,14 +147,24 @@ func (r *run) bounds(p *partition) (from, to int64, ok bool) {
 	}
 	if t.Stable < to {
 		ok = false
-		why := fmt.Sprintf("%d offsets are not yet copied", to-max(t.Stable, s.Start))
-		if t.High > t.Stable {
-			why += fmt.Sprintf(" or behind an open transaction on the target (its log ends at %d)", t.High)
-		}
-		r.skipOffsets(p, max(t.Stable, s.Start), to, why)
+		r.lags(p, s, t, to)
 		to = t.Stable
 	}
 	return max(s.Start, t.Start), to, ok
+}
+
+// lags says what the target does not have yet of the offsets before to.
+func (r *run) lags(p *partition, s, t kafka.Ends, to int64) {
+	from := max(t.Stable, s.Start)
+	if from >= to {
+		r.skip(p.topic, &p.Partition, "the partition", fmt.Sprintf("it is not yet copied: the target's log ends at %d, the source's starts at %d", t.Stable, s.Start))
+		return
+	}
+	why := fmt.Sprintf("%d offsets are not yet copied", to-from)
+	if t.High > t.Stable {
+		why += fmt.Sprintf(" or behind an open transaction on the target (its log ends at %d)", t.High)
+	}
+	r.skipOffsets(p, from, to, why)
 }
 
 func (r *run) skipOffsets(p *partition, from, to int64, why string) {

@@ -129,7 +129,7 @@ func (w *worker) settleKeys(ctx context.Context, p *partition, c *digest.Compare
 	for _, has := range []digest.Side{digest.Target, digest.Source} {
 		keys := c.Keys(has)
 		if at := keys.Beyond(); at >= 0 {
-			w.skipOffsets(p, at, to, fmt.Sprintf("more than %d keys of records that only the %s has would have to be looked up; compact the target, or raise the limit of keys", keys.Len(), has))
+			w.skipOffsets(p, at, to, fmt.Sprintf("more than %d keys of records that only the %s has would have to be looked up; compact the target, or raise the limit of keys", keys.Limit(), has))
 			settled = false
 		}
 		if keys.Len() == 0 {

@@ -50,6 +50,13 @@ func fakeWorld(t testing.TB) *world {
 	return w
 }
 
+// in is the same world for a subtest.
+func (w *world) in(t testing.TB) *world {
+	sub := *w
+	sub.t = t
+	return &sub
+}
+
 func (w *world) connect() {
 	w.t.Helper()
 	for side := range w.addr {
@@ -319,6 +326,9 @@ func (w *world) copyByHand(topic string, partition int32, change func(*kgo.Recor
 	}
 	for _, r := range w.visible(source, topic, partition) {
 		offset := r.Offset
+		if offset < at {
+			continue // copied before
+		}
 		copied := &kgo.Record{Topic: topic, Partition: partition, Key: r.Key, Value: r.Value, Headers: slices.Clone(r.Headers), Timestamp: r.Timestamp}
 		if change != nil {
 			copied.Offset = offset
@@ -332,6 +342,9 @@ func (w *world) copyByHand(topic string, partition int32, change func(*kgo.Recor
 			at += gap
 		}
 		run = append(run, copied)
+		if len(run) == 500 {
+			flush()
+		}
 	}
 	flush()
 	if gap := w.ends(source, topic, partition).Stable - at; gap > 0 {

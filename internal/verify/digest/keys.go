@@ -45,6 +45,9 @@ func newKeys(side Side, limit int) *Keys {
 // Len is the number of keys to settle.
 func (k *Keys) Len() int { return len(k.m) }
 
+// Limit is how many keys there is room for.
+func (k *Keys) Limit() int { return k.limit }
+
 // Beyond is the offset of the first record whose key could not be remembered, -1 if all were: from there on
 // nothing is settled.
 func (k *Keys) Beyond() int64 { return k.beyond }
