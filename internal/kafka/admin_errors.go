@@ -14,11 +14,7 @@ var (
 	ErrTopicDenied      error = kerr.TopicAuthorizationFailed
 	ErrTopicExists      error = kerr.TopicAlreadyExists
 	ErrInvalidConfig    error = kerr.InvalidConfig
-	ErrInvalidRequest   error = kerr.InvalidRequest
 	ErrPolicyViolation  error = kerr.PolicyViolation
-	ErrReplication      error = kerr.InvalidReplicationFactor
-	ErrInvalidTopic     error = kerr.InvalidTopicException
-	ErrNotSupported     error = kerr.UnsupportedVersion
 	ErrUnstableOffset   error = kerr.UnstableOffsetCommit
 	ErrUnknownMember    error = kerr.UnknownMemberID
 	ErrStaleMemberEpoch error = kerr.StaleMemberEpoch

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -118,52 +119,46 @@ type GroupDescription struct {
 // Describe reads state and members of groups of type classic and consumer. Others have an error. Needs
 // DESCRIBE on the groups.
 func (g *GroupClient) Describe(ctx context.Context, groups []Group) map[string]GroupDescription {
-	byID := make(map[string]Group, len(groups))
-	ids := make([]string, 0, len(groups))
-	for _, group := range groups {
-		byID[group.ID] = group
-		ids = append(ids, group.ID)
-	}
-	var mu sync.Mutex
 	out := make(map[string]GroupDescription, len(groups))
-	errs := g.perCoordinator(ctx, ids, func(ctx context.Context, node int32, ids []string) map[string]error {
-		var classic, consumer []string
-		errs := map[string]error{}
-		for _, id := range ids {
-			switch byID[id].Type {
-			case GroupClassic, "":
-				classic = append(classic, id)
-			case GroupConsumer:
-				consumer = append(consumer, id)
-			default:
-				errs[id] = fmt.Errorf("describe group %s: groups of type %s are not understood", id, byID[id].Type)
+	byType := map[string][]string{}
+	for _, group := range groups {
+		byType[group.Type] = append(byType[group.Type], group.ID)
+	}
+	for kind, ids := range byType {
+		ask := g.describeClassic
+		switch kind {
+		case GroupClassic, "":
+		case GroupConsumer:
+			ask = g.describeConsumer
+		default:
+			for _, id := range ids {
+				out[id] = GroupDescription{Err: fmt.Errorf("describe group %s: groups of type %s are not understood", id, kind)}
 			}
+			continue
 		}
-		keep := func(id string, d GroupDescription) {
+		var mu sync.Mutex
+		errs := g.perCoordinator(ctx, ids, func(ctx context.Context, node int32, ids []string) map[string]error {
+			got, errs := ask(ctx, node, ids)
 			mu.Lock()
 			defer mu.Unlock()
-			out[id] = d
+			maps.Copy(out, got)
+			return errs
+		})
+		for id, err := range errs {
+			out[id] = GroupDescription{Err: err}
 		}
-		g.describeClassic(ctx, node, classic, keep, errs)
-		g.describeConsumer(ctx, node, consumer, keep, errs)
-		return errs
-	})
-	for id, err := range errs {
-		out[id] = GroupDescription{Err: err}
 	}
 	return out
 }
 
-func (g *GroupClient) describeClassic(ctx context.Context, node int32, ids []string, keep func(string, GroupDescription), errs map[string]error) {
-	if len(ids) == 0 {
-		return
-	}
+func (g *GroupClient) describeClassic(ctx context.Context, node int32, ids []string) (map[string]GroupDescription, map[string]error) {
+	out, errs := map[string]GroupDescription{}, map[string]error{}
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups = ids
 	resp, err := g.c.ask(ctx, node, req)
 	if err != nil {
 		failAll(ids, err, errs)
-		return
+		return nil, errs
 	}
 	for _, r := range resp.(*kmsg.DescribeGroupsResponse).Groups {
 		if err := g.c.refused(r.ErrorCode, r.ErrorMessage, grant{"Describe", "Group", r.Group}); err != nil {
@@ -174,20 +169,19 @@ func (g *GroupClient) describeClassic(ctx context.Context, node int32, ids []str
 		for _, m := range r.Members {
 			d.Members = append(d.Members, GroupMember{m.MemberID, m.ClientID, m.ClientHost})
 		}
-		keep(r.Group, d)
+		out[r.Group] = d
 	}
+	return out, errs
 }
 
-func (g *GroupClient) describeConsumer(ctx context.Context, node int32, ids []string, keep func(string, GroupDescription), errs map[string]error) {
-	if len(ids) == 0 {
-		return
-	}
+func (g *GroupClient) describeConsumer(ctx context.Context, node int32, ids []string) (map[string]GroupDescription, map[string]error) {
+	out, errs := map[string]GroupDescription{}, map[string]error{}
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Groups = ids
 	resp, err := g.c.ask(ctx, node, req)
 	if err != nil {
 		failAll(ids, err, errs)
-		return
+		return nil, errs
 	}
 	for _, r := range resp.(*kmsg.ConsumerGroupDescribeResponse).Groups {
 		if err := g.c.refused(r.ErrorCode, r.ErrorMessage, grant{"Describe", "Group", r.Group}); err != nil {
@@ -198,8 +192,9 @@ func (g *GroupClient) describeConsumer(ctx context.Context, node int32, ids []st
 		for _, m := range r.Members {
 			d.Members = append(d.Members, GroupMember{m.MemberID, m.ClientID, m.ClientHost})
 		}
-		keep(r.Group, d)
+		out[r.Group] = d
 	}
+	return out, errs
 }
 
 func failAll(ids []string, err error, errs map[string]error) {

@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -187,6 +188,45 @@ func TestKnownTopicsCostMetadataOnly(t *testing.T) {
 	}
 	if n := others.Load(); n != 2 {
 		t.Errorf("%d requests to look again, want 2", n)
+	}
+}
+
+func TestAThousandTopicsCostFewRequests(t *testing.T) {
+	b := newBench(t)
+	var names []string
+	for i := range 1000 {
+		names = append(names, fmt.Sprintf("topic-%04d", i))
+		b.create(b.fakeA, names[i], 8, odd)
+	}
+	var requests atomic.Int64
+	for key := range kmsg.MaxKey + 1 {
+		b.fakeB.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+			b.fakeB.KeepControl()
+			requests.Add(1)
+			return nil, nil, false
+		})
+	}
+	began := time.Now()
+	out, err := b.keeper.Ensure(t.Context(), names)
+	must(t, err)
+	for _, o := range out {
+		if !o.Ready {
+			t.Fatalf("%+v", o)
+		}
+	}
+	first := requests.Swap(0)
+	t.Logf("first: %v, %d requests", time.Since(began), first)
+	began = time.Now()
+	_, err = b.keeper.Ensure(t.Context(), names)
+	must(t, err)
+	t.Logf("then: %v, %d requests", time.Since(began), requests.Load())
+	// 8,000 partitions and 5,000 keys in requests of 2,000 records; configs of 200 topics in each request,
+	// read, set and read again.
+	if most := int64(8 + 3*5 + 6); first > most {
+		t.Errorf("%d requests, want at most %d", first, most)
+	}
+	if n := requests.Load(); n != 1 {
+		t.Errorf("%d requests when nothing is to be done, want 1", n)
 	}
 }
 
