@@ -35,15 +35,23 @@ func (e *RefusedError) Error() string {
 // Unwrap gives the cause.
 func (e *RefusedError) Unwrap() error { return e.err }
 
-// Explain turns the error of a failed TLS handshake, authentication or first request at addr into a
-// [RefusedError] where the cause is known, and returns err itself otherwise. It works on franz-go's errors and
-// on our own connections' alike.
+// Explain turns the error of a first TLS handshake, authentication or request at addr into a [RefusedError]
+// where the cause is known, and returns err itself otherwise. It works on franz-go's errors and on our own
+// connections' alike. A connection that the broker ends without a word counts as refused, so it is not for
+// brokers that were spoken to before.
 func (a *Auth) Explain(addr string, err error) error {
-	if err == nil {
+	if err = a.explainRefusal(addr, err); err == nil {
 		return nil
 	}
-	var known *RefusedError
-	if errors.As(err, &known) {
+	if what, check := a.explainSilence(err); what != "" && !isRefused(err) {
+		return &RefusedError{Broker: addr, What: what, Check: check, err: err}
+	}
+	return err
+}
+
+// explainRefusal is Explain for any connection: a silent end stays what it is.
+func (a *Auth) explainRefusal(addr string, err error) error {
+	if err == nil || isRefused(err) {
 		return err
 	}
 	what, check := a.explainTLS(addr, err)
@@ -51,12 +59,14 @@ func (a *Auth) Explain(addr string, err error) error {
 		what, check = a.explainSASL(err)
 	}
 	if what == "" {
-		what, check = a.explainSilence(err)
-	}
-	if what == "" {
 		return err
 	}
 	return &RefusedError{Broker: addr, What: what, Check: check, err: err}
+}
+
+func isRefused(err error) bool {
+	var known *RefusedError
+	return errors.As(err, &known)
 }
 
 func (a *Auth) explainTLS(addr string, err error) (what, check string) {
@@ -157,10 +167,17 @@ func (a *Auth) checkCredentials() string {
 	return "check user name and password, and that the user was created for " + a.Mechanism.Name()
 }
 
-// explainSilence is for a broker that hangs up without a word: it does so when it is spoken to in a protocol
-// that its listener does not have.
+// explainSilence is for a broker that hangs up without a word that we understand: it does so when it is spoken
+// to in a protocol that its listener does not have.
 func (a *Auth) explainSilence(err error) (what, check string) {
-	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {
+	switch text := err.Error(); {
+	case strings.Contains(text, "spoken to in plaintext"), strings.Contains(text, "speaking to a tls endpoint"):
+		// Our own connections and franz-go recognize the TLS alert that comes for an answer.
+		return "speaks TLS on this port", "enable it (tls, security.protocol)"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+	case a.protocol == "SSL" && strings.Contains(text, "bad record MAC"):
+		// 2.8 brokers send the alert for a missing client certificate with keys that TLS 1.3 has not yet put in use.
+	default:
 		return "", ""
 	}
 	switch a.protocol {

@@ -20,8 +20,12 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// tokenTimeout bounds one request to the token endpoint.
-const tokenTimeout = 30 * time.Second
+const (
+	// tokenTimeout bounds one request to the token endpoint.
+	tokenTimeout = 30 * time.Second
+	// minTokenLife is how long a token must still be valid to be used again.
+	minTokenLife = 10 * time.Second
+)
 
 // OAuth says where the bearer token comes from: a token endpoint (client credentials grant), a file, or
 // (for tests and short trials) a fixed token. Exactly one of TokenURL, TokenFile and Token is set.
@@ -139,7 +143,9 @@ func (o *OAuth) tokenFromFile(context.Context) (string, error) {
 }
 
 // tokenSource asks the token endpoint, one request at a time, and keeps a token for 80 % of its life: a
-// session that is renewed at 85 % or later (KIP-368) then always gets a new one.
+// session that is renewed at 85 % or later (KIP-368) then always gets a new one. A token near its end is not
+// used either: the session would have to be renewed at once, and brokers answer a second login within one
+// second with ILLEGAL_SASL_STATE.
 type tokenSource struct {
 	creds  *credentials
 	client *http.Client
@@ -198,7 +204,8 @@ func (ts *tokenSource) token(ctx context.Context) (string, error) {
 	}
 	ts.cached, ts.until = tok.AccessToken, time.Time{}
 	if !tok.Expiry.IsZero() {
-		ts.until = asked.Add(tok.Expiry.Sub(asked) * 80 / 100)
+		life := tok.Expiry.Sub(asked)
+		ts.until = asked.Add(min(life*80/100, life-minTokenLife))
 	}
 	return tok.AccessToken, nil
 }

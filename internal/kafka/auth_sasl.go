@@ -103,6 +103,9 @@ func (s *SASL) validate() error {
 	if s.Password.IsZero() {
 		return fmt.Errorf("%s needs a password for user %q", s.Mechanism, s.Username)
 	}
+	if s.Mechanism != MechanismPlain && strings.ContainsFunc(s.Username, func(r rune) bool { return r > '~' }) {
+		return fmt.Errorf("SCRAM user name %q is not ASCII, and Kafka's brokers (2.8 to 4.3) take no other: use another user", s.Username)
+	}
 	if s.DelegationToken && s.Mechanism == MechanismPlain {
 		return errors.New("a delegation token needs SCRAM-SHA-256 or SCRAM-SHA-512, not PLAIN (KIP-48)")
 	}

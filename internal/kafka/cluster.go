@@ -94,6 +94,7 @@ func (c *Cluster) reach(ctx context.Context, bootstrap []string) error {
 			}
 			conn.Close()
 		}
+		err = c.dialer.auth.Explain(addr, err)
 		last = err
 		tried = append(tried, err.Error())
 	}
@@ -112,14 +113,12 @@ type UnreachableError struct {
 
 // Error names the cluster and every attempt.
 func (e *UnreachableError) Error() string {
-	hint := "check the address, the port and that the listener is the one meant"
-	switch {
-	case errors.Is(e.err, kerr.SaslAuthenticationFailed):
-		hint = "check the user name, the password or token, and the mechanism"
-	case strings.Contains(strings.Join(e.Tried, " "), "certificate"):
-		hint = "check the CA, the client certificate and the host name in the broker's certificate"
+	text := fmt.Sprintf("reach cluster %s: %s", e.Alias, strings.Join(e.Tried, "; "))
+	var refused *RefusedError
+	if errors.As(e.err, &refused) { // says itself what to check
+		return text
 	}
-	return fmt.Sprintf("reach cluster %s: %s; %s", e.Alias, strings.Join(e.Tried, "; "), hint)
+	return text + "; check the address, the port and that the listener is the one meant"
 }
 
 // Unwrap is the reason of the last attempt.

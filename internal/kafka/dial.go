@@ -22,6 +22,14 @@ type dialer struct {
 
 // dial connects, negotiates versions and authenticates. broker is the node id, for messages.
 func (d *dialer) dial(ctx context.Context, addr string, broker int32) (*Conn, error) {
+	c, err := d.open(ctx, addr, broker)
+	if err != nil && d.auth != nil {
+		err = d.auth.explainRefusal(addr, err)
+	}
+	return c, err
+}
+
+func (d *dialer) open(ctx context.Context, addr string, broker int32) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	nc, err := d.connect(ctx, addr)
