@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,7 +82,7 @@ func clean(ctx context.Context, c *kafka.Cluster, keep ...string) error {
 			return err
 		}
 		for name, err := range failed {
-			if err != nil && err != kafka.ErrUnknownTopic {
+			if err != nil && !errors.Is(err, kafka.ErrUnknownTopic) {
 				return fmt.Errorf("delete topic %s: %w", name, err)
 			}
 		}
