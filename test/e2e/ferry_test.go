@@ -25,24 +25,28 @@ import (
 // flow is one flow between two clusters, with a name and topics of its own.
 type flow struct {
 	t              *testing.T
-	name           string // of the flow, and the prefix of its topics and groups
+	name           string // of the flow, and of its groups' prefix
+	prefix         string // of its topics; name
 	source, target *testbed.Cluster
 	from, to       *history.Writer
 	file           string
+	targetLine     string   // of the configuration
+	extra          []string // further lines of the configuration
 }
 
 // newFlow prepares a flow. extra are further lines of its configuration, indented as there.
 func newFlow(t *testing.T, source, target *testbed.Cluster, extra ...string) *flow {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", "Test", "").Replace(t.Name()))
-	f := &flow{t: t, name: name, source: source, target: target, from: writer(t, source, 1), to: writer(t, target, 1)}
+	f := &flow{t: t, name: name, prefix: name, extra: extra, source: source, target: target, from: seeded(t, source, 1), to: seeded(t, target, 1)}
 	f.file = filepath.Join(t.TempDir(), "migration.yaml")
-	f.configure(extra...)
+	f.targetLine = fmt.Sprintf(`{alias: new, bootstrapServers: "%s"}`, target.Bootstrap())
+	f.configure()
 	return f
 }
 
 // configure writes the configuration file.
-func (f *flow) configure(extra ...string) {
+func (f *flow) configure() {
 	f.t.Helper()
 	text := fmt.Sprintf(`apiVersion: kferry.io/v1alpha1
 kind: Migration
@@ -50,7 +54,7 @@ metadata: {name: e2e}
 spec:
   clusters:
   - {alias: old, bootstrapServers: "%s"}
-  - {alias: new, bootstrapServers: "%s"}
+  - %s
   flows:
   - name: %s
     source: old
@@ -59,8 +63,8 @@ spec:
     groups: ["%s-.*"]
     topicRefreshInterval: 500ms
     groupSyncInterval: 500ms
-`, f.source.Bootstrap(), f.target.Bootstrap(), f.name, f.name, f.name)
-	for _, line := range extra {
+`, f.source.Bootstrap(), f.targetLine, f.name, f.prefix, f.name)
+	for _, line := range f.extra {
 		text += "    " + line + "\n"
 	}
 	if err := os.WriteFile(f.file, []byte(text), 0o600); err != nil {
@@ -69,7 +73,7 @@ spec:
 }
 
 // topic is the full name of one of the flow's topics.
-func (f *flow) topic(name string) string { return f.name + "-" + name }
+func (f *flow) topic(name string) string { return f.prefix + "-" + name }
 
 // ferry is a kferry that runs.
 type ferry struct {
@@ -264,4 +268,13 @@ func produce(ctx context.Context, c *testbed.Cluster, topic string, partition in
 		}
 	}
 	return nil
+}
+
+func secretFile(t *testing.T, secret string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

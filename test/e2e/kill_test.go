@@ -24,7 +24,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		{"4.3 to 2.8", testbed.V43, testbed.V28},
 	} {
 		t.Run(pair.name, func(t *testing.T) {
-			f := newFlow(t, cluster(t, pair.source), cluster(t, pair.target), "gaps: {wide: 40}")
+			f := newFlow(t, cluster(t, pair.source), cluster(t, pair.target), "gaps: {wide: 8}")
 			topics := f.write(history.Random(2, 300*kills/12, false))
 			live := map[string]int32{f.topic("live"): 3, f.topic("slow"): 1}
 			for name, partitions := range live {

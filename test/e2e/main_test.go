@@ -38,8 +38,7 @@ func run(m *testing.M) int {
 // long says whether the longer variants are asked for.
 func long() bool { return os.Getenv("KFERRY_LONG") != "" }
 
-// quickCleaner are broker settings that make the log cleaner and retention look every moment, and take
-// producer states away as soon as they may be.
+// quickCleaner are broker settings that make the log cleaner and retention look every moment.
 var quickCleaner = map[string]string{
 	"log.cleaner.backoff.ms":          "200",
 	"log.retention.check.interval.ms": "500",
@@ -51,6 +50,9 @@ var shared = struct {
 	clusters map[testbed.Version]*testbed.Cluster
 }{clusters: map[testbed.Version]*testbed.Cluster{}}
 
+// login is the listener on which ACLs count. The first listener is plain, and everybody there is a super user.
+var login = testbed.Listener{Name: "LOGIN", Protocol: "SASL_PLAINTEXT", Mechanisms: []string{"PLAIN"}}
+
 // cluster returns the one cluster of a release that all tests use.
 func cluster(t *testing.T, v testbed.Version) *testbed.Cluster {
 	t.Helper()
@@ -60,7 +62,10 @@ func cluster(t *testing.T, v testbed.Version) *testbed.Cluster {
 		return c
 	}
 	started := time.Now()
-	c, err := testbed.Start(context.Background(), testbed.Options{Version: v, Config: quickCleaner})
+	c, err := testbed.Start(context.Background(), testbed.Options{
+		Version: v, Config: quickCleaner,
+		Security: testbed.Security{Listeners: []testbed.Listener{{}, login}, Authorizer: true},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +85,7 @@ func closeShared() {
 }
 
 // writer opens a writer of histories to a cluster.
-func writer(t *testing.T, c *testbed.Cluster, seed uint64) *history.Writer {
+func seeded(t *testing.T, c *testbed.Cluster, seed uint64) *history.Writer {
 	t.Helper()
 	w, err := history.NewWriter(history.Options{Bootstrap: c.Addrs(), Seed: seed, OldFormats: c.Version == testbed.V28})
 	if err != nil {
