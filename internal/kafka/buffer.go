@@ -33,14 +33,43 @@ func bufferClass(n int) (class, size int) {
 	return 4*power + quarters, quarters * quarter
 }
 
-var bufferPools sync.Map // class -> *sync.Pool
+// spare keeps buffers for reuse. A sync.Pool would be emptied by the collector, again and again, and megabytes
+// would be allocated and zeroed for each answer.
+var spare struct {
+	mu      sync.Mutex // guards the rest
+	byClass map[int][]*Buffer
+	bytes   int
+}
 
-func bufferPool(class int) *sync.Pool {
-	if p, ok := bufferPools.Load(class); ok {
-		return p.(*sync.Pool)
+// maxSpare bounds the bytes kept for reuse.
+const maxSpare = 48 << 20
+
+func takeSpare(class int) *Buffer {
+	spare.mu.Lock()
+	defer spare.mu.Unlock()
+	list := spare.byClass[class]
+	if len(list) == 0 {
+		return nil
 	}
-	p, _ := bufferPools.LoadOrStore(class, new(sync.Pool))
-	return p.(*sync.Pool)
+	b := list[len(list)-1]
+	spare.byClass[class] = list[:len(list)-1]
+	spare.bytes -= len(b.B)
+	return b
+}
+
+// putSpare keeps b, or leaves it to the collector when enough is kept.
+func putSpare(b *Buffer) {
+	b.B = b.B[:cap(b.B)]
+	spare.mu.Lock()
+	defer spare.mu.Unlock()
+	if spare.bytes+len(b.B) > maxSpare {
+		return
+	}
+	if spare.byClass == nil {
+		spare.byClass = map[int][]*Buffer{}
+	}
+	spare.byClass[b.class] = append(spare.byClass[b.class], b)
+	spare.bytes += len(b.B)
 }
 
 // NewBuffer returns a buffer of n bytes, holding one reference.
@@ -51,7 +80,7 @@ func NewBuffer(n int) *Buffer {
 		return b
 	}
 	class, size := bufferClass(n)
-	b, _ := bufferPool(class).Get().(*Buffer)
+	b := takeSpare(class)
 	if b == nil {
 		b = &Buffer{B: make([]byte, size), class: class}
 	}
@@ -76,7 +105,6 @@ func (b *Buffer) Release() {
 		if b.class < 0 {
 			return
 		}
-		b.B = b.B[:cap(b.B)]
-		bufferPool(b.class).Put(b)
+		putSpare(b)
 	}
 }

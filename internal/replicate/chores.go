@@ -266,7 +266,7 @@ func (e *Engine) probeSource(ctx context.Context, p *partition, a mirror.Action,
 			ans.Buffer.Release()
 			continue
 		}
-		p.step(func(m *mirror.Machine) { m.Probed(a.Generation, toFetch(fp, a.Base, ans)) })
+		p.step(func(m *mirror.Machine) { m.Probed(a.Generation, toFetch(fp, ans)) })
 		ans.Buffer.Release()
 		return nil
 	}

@@ -44,7 +44,7 @@ const (
 
 // Sizes of a fetch.
 const (
-	fetchBytesMax       = 16 << 20
+	fetchBytesMax       = 8<<20 - 256<<10 // with one batch too many it still fits a buffer of 8 MiB
 	fetchBytesMin       = 1 << 20
 	partitionBytesMax   = 4 << 20
 	partitionBytesMin   = 128 << 10
@@ -122,7 +122,12 @@ func (f *fetcher) takeChanges() {
 		delete(f.changes, p)
 		if !pos.want {
 			f.session.Drop(p.TopicPartition)
-			f.paused[p] = true
+			if pos.soon {
+				f.paused[p] = true
+			} else {
+				delete(f.paused, p)
+				delete(f.parts, p.TopicPartition)
+			}
 			continue
 		}
 		delete(f.paused, p)
@@ -179,16 +184,12 @@ func (f *fetcher) deliver(ans *kafka.FetchAnswer) {
 			f.refused(p, fp)
 			continue
 		}
-		from := p.fetchOffset()
-		if from < 0 {
-			continue
-		}
 		tell := p.stepQuietly(func(m *mirror.Machine) {
 			if fp.Diverging != nil {
 				m.Diverged(fp.Diverging.Epoch, fp.Diverging.EndOffset)
 				return
 			}
-			m.Fetched(toFetch(fp, from, ans))
+			m.Fetched(toFetch(fp, ans))
 		})
 		if tell != nil {
 			ready[tell] = append(ready[tell], p)
@@ -199,25 +200,15 @@ func (f *fetcher) deliver(ans *kafka.FetchAnswer) {
 	}
 }
 
-func toFetch(fp *kafka.FetchedPartition, from int64, ans *kafka.FetchAnswer) mirror.Fetch {
+func toFetch(fp *kafka.FetchedPartition, ans *kafka.FetchAnswer) mirror.Fetch {
 	fetch := mirror.Fetch{
-		From: from, Start: fp.LogStart, High: fp.HighWatermark, Stable: fp.LastStable,
+		From: fp.From, Start: fp.LogStart, High: fp.HighWatermark, Stable: fp.LastStable,
 		Records: fp.Records, Owner: ans.Buffer, Throttled: ans.Throttled,
 	}
 	for _, a := range fp.Aborted {
 		fetch.Aborted = append(fetch.Aborted, mirror.Aborted{ProducerID: a.ProducerID, FirstOffset: a.FirstOffset})
 	}
 	return fetch
-}
-
-// fetchOffset is the offset that the session asked for, -1 if the partition wants nothing any more.
-func (p *partition) fetchOffset() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.reads.want {
-		return -1
-	}
-	return p.reads.pos.Offset
 }
 
 // refused handles a partition that the source would not let us read.

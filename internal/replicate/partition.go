@@ -2,7 +2,6 @@ package replicate
 
 import (
 	"sync"
-	"time"
 
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/fault"
@@ -25,7 +24,6 @@ type partition struct {
 	queuedAt    *appender       // whose ready list it is in, nil if in none that still counts
 	outstanding int             // produce requests sent for it and not answered, of all generations
 	quiet       *sync.Cond      // outstanding became 0
-	retryAt     time.Time       // no fetch before that, after an error of the source
 	reads       position        // what its fetcher was told last
 	rate        meter
 	wasAtEnd    bool // the machine was caught up once
@@ -35,6 +33,7 @@ type partition struct {
 // position is what a fetcher is told about a partition.
 type position struct {
 	want bool
+	soon bool // it will want again when what it has in hand has gone out
 	pos  kafka.FetchPosition
 }
 
@@ -104,6 +103,7 @@ func (p *partition) clearOutbox() {
 func (p *partition) tellFetcher() {
 	from, want := p.machine.Wants()
 	now := position{want: want && p.source.Node >= 0}
+	now.soon = !now.want && p.machine.Phase() == mirror.Copying
 	if now.want {
 		now.pos = kafka.FetchPosition{
 			TopicPartition: p.TopicPartition, TopicID: p.sourceID, Offset: from,
