@@ -10,7 +10,8 @@
 // Keys and values are JSON of small size; a key begins with its kind:
 //
 //	flow/<flow>                        Flow
-//	memory/<flow>/<topic>              Memory
+//	memory/<flow>/<topic>              Memory, written again and again by the running replication
+//	finalized/<flow>/<topic>           that the topic was finalized, written once by whoever did it
 //	report/<flow>                      report.Document, without topics and groups if these would not fit
 //	report/<flow>/topic/<topic>/<n>    report.Topic, a part of its partitions
 //	report/<flow>/group/<group>/<n>    report.Group, a part of its offsets

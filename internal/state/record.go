@@ -18,9 +18,10 @@ const Schema = 1
 
 // Kinds of records, the first part of a key.
 const (
-	kindFlow   = "flow"
-	kindMemory = "memory"
-	kindReport = "report"
+	kindFlow      = "flow"
+	kindMemory    = "memory"
+	kindFinalized = "finalized"
+	kindReport    = "report"
 )
 
 // Flow is what is remembered of a flow as a whole.
@@ -37,9 +38,19 @@ type Memory struct {
 	SourceID   estate.TopicID    `json:"sourceTopicId"`
 	TargetID   estate.TopicID    `json:"targetTopicId"`
 	Partitions []PartitionMemory `json:"partitions,omitempty"` // by their number
+	Faults     []fault.Fault     `json:"faults,omitempty"`
 	// Finalized is when the target topic was given the source's configuration, nil while it has that of a copy.
-	Finalized *time.Time    `json:"finalized,omitempty"`
-	Faults    []fault.Fault `json:"faults,omitempty"`
+	// It has a record of its own: a replication that runs meanwhile and has not heard of it, and so puts a
+	// Memory without it, does not take it back. Only Reopened and Forget do.
+	Finalized *time.Time `json:"-"`
+}
+
+// finalized is the marker of a topic that was finalized. It holds for one target topic only, not for another
+// one that was created under the same name.
+type finalized struct {
+	SourceID estate.TopicID `json:"sourceTopicId"`
+	TargetID estate.TopicID `json:"targetTopicId"`
+	At       time.Time      `json:"at"`
 }
 
 // PartitionMemory is what was seen of one partition's history on the source.

@@ -21,12 +21,13 @@ type Snapshot struct {
 	// Garbage counts the records that could not be read and were skipped.
 	Garbage int
 
-	keys []string // of the report's pieces
+	keys      []string             // of the report's pieces
+	finalized map[string]finalized // by topic
 }
 
 // assemble reads the records of one flow, in order. Records of other flows are nobody's business here.
 func assemble(flow string, records []kafka.Record) (Snapshot, error) {
-	s := Snapshot{Memory: map[string]Memory{}}
+	s := Snapshot{Memory: map[string]Memory{}, finalized: map[string]finalized{}}
 	last := map[string][]byte{}
 	for _, r := range records {
 		last[string(r.Key)] = r.Value
@@ -50,6 +51,16 @@ func assemble(flow string, records []kafka.Record) (Snapshot, error) {
 		}
 	}
 	s.Report = p.join()
+	for topic, f := range s.finalized {
+		m, ok := s.Memory[topic]
+		if !ok {
+			m = Memory{Topic: topic, SourceID: f.SourceID, TargetID: f.TargetID}
+		}
+		if m.TargetID == f.TargetID {
+			m.Finalized = &f.At
+			s.Memory[topic] = m
+		}
+	}
 	return s, nil
 }
 
@@ -66,6 +77,11 @@ func (s *Snapshot) take(kind, k string, parts []string, value []byte, p *pieces)
 		if _, err = decode(k, value, &m); err == nil {
 			m.Topic = parts[0]
 			s.Memory[m.Topic] = m
+		}
+	case kind == kindFinalized && len(parts) == 1:
+		var f finalized
+		if _, err = decode(k, value, &f); err == nil {
+			s.finalized[parts[0]] = f
 		}
 	case kind == kindReport && len(parts) == 0:
 		var h head

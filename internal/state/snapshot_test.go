@@ -35,10 +35,15 @@ func raw(k, value string) kafka.Record {
 
 func memory(topic string, id byte) Memory {
 	return Memory{
-		Topic: topic, SourceID: estate.TopicID{id}, TargetID: estate.TopicID{id, id}, Finalized: &noon,
+		Topic: topic, SourceID: estate.TopicID{id}, TargetID: estate.TopicID{id, id},
 		Partitions: []PartitionMemory{{LeaderEpoch: 3, LogStart: 9}, {LeaderEpoch: -1}},
 		Faults:     []fault.Fault{{Kind: fault.Truncation, Topic: topic, Partition: 1, Offset: 7, At: noon}},
 	}
+}
+
+func done(m Memory) Memory {
+	m.Finalized = &noon
+	return m
 }
 
 func TestAssemble(t *testing.T) {
@@ -56,6 +61,18 @@ func TestAssemble(t *testing.T) {
 				record(t, "memory/a-b/x", memory("x", 3)), {Key: []byte("memory/a-b/y")},
 			},
 			want: Snapshot{Memory: map[string]Memory{"x": memory("x", 3)}},
+		},
+		{
+			name: "a topic is finalized as long as it is the same topic",
+			records: []kafka.Record{
+				record(t, "finalized/a-b/x", finalized{estate.TopicID{1}, estate.TopicID{1, 1}, noon}), record(t, "memory/a-b/x", memory("x", 1)),
+				record(t, "finalized/a-b/y", finalized{estate.TopicID{1}, estate.TopicID{1, 1}, noon}), record(t, "memory/a-b/y", memory("y", 2)),
+				record(t, "finalized/a-b/z", finalized{estate.TopicID{3}, estate.TopicID{3, 3}, noon}),
+			},
+			want: Snapshot{Memory: map[string]Memory{
+				"x": done(memory("x", 1)), "y": memory("y", 2),
+				"z": {Topic: "z", SourceID: estate.TopicID{3}, TargetID: estate.TopicID{3, 3}, Finalized: &noon},
+			}},
 		},
 		{
 			name: "other flows are left alone, damaged, newer or not",
@@ -94,7 +111,7 @@ func TestAssemble(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Snapshot{}, "keys")); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Snapshot{})); diff != "" {
 				t.Errorf("snapshot (-want +got):\n%s", diff)
 			}
 		})
@@ -102,7 +119,7 @@ func TestAssemble(t *testing.T) {
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
-	for _, k := range []string{"flow/a-b", "memory/a-b/x", "report/a-b", "report/a-b/topic/x/0"} {
+	for _, k := range []string{"flow/a-b", "memory/a-b/x", "finalized/a-b/x", "report/a-b", "report/a-b/topic/x/0"} {
 		_, err := assemble("a-b", []kafka.Record{raw(k, `{"schema":2,"data":"who knows"}`)})
 		var newer *NewerError
 		if !errors.As(err, &newer) || newer.Key != k || newer.Schema != 2 {
@@ -181,7 +198,7 @@ func TestReportSurvivesSplitting(t *testing.T) {
 // FuzzAssemble feeds what anybody may have written into the topic. What could be read is written again and
 // must read the same.
 func FuzzAssemble(f *testing.F) {
-	for _, k := range []string{"flow/a-b", "memory/a-b/x", "report/a-b", "report/a-b/topic/x/0", "report/a-b/group/g/1", "memory/a-b/%2F"} {
+	for _, k := range []string{"flow/a-b", "memory/a-b/x", "report/a-b", "report/a-b/topic/x/0", "report/a-b/group/g/1", "memory/a-b/%2F", "finalized/a-b/x"} {
 		for _, v := range []string{`{"schema":1,"data":{}}`, `{"schema":1,"at":"2026-03-04T12:00:00Z","data":{"split":true,"topic":"y"}}`, `{"schema":2}`, `{`, ``} {
 			f.Add(k, []byte(v), "report/a-b", []byte(`{"schema":1,"data":{"split":true,"document":{}}}`))
 		}

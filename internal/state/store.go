@@ -166,20 +166,35 @@ func (s *Store) PutFlow(ctx context.Context, f Flow) error {
 	return s.put(ctx, []write{{key(kindFlow, s.flow), f}}, nil)
 }
 
-// PutMemory stores what is remembered of topics. What is stored already is not written again.
+// PutMemory stores what is remembered of topics. What is stored already is not written again. A Memory without
+// Finalized leaves what is known about that as it is.
 func (s *Store) PutMemory(ctx context.Context, memories ...Memory) error {
-	writes := make([]write, len(memories))
-	for i, m := range memories {
-		writes[i] = write{key(kindMemory, s.flow, m.Topic), m}
+	var writes []write
+	for _, m := range memories {
+		writes = append(writes, write{key(kindMemory, s.flow, m.Topic), m})
+		if m.Finalized != nil {
+			writes = append(writes, write{key(kindFinalized, s.flow, m.Topic), finalized{m.SourceID, m.TargetID, *m.Finalized}})
+		}
 	}
 	return s.put(ctx, writes, nil)
 }
 
-// Forget removes what is remembered of topics.
+// Reopened takes back that topics were finalized.
+func (s *Store) Reopened(ctx context.Context, topics ...string) error {
+	return s.forget(ctx, topics, kindFinalized)
+}
+
+// Forget removes all that is remembered of topics.
 func (s *Store) Forget(ctx context.Context, topics ...string) error {
+	return s.forget(ctx, topics, kindMemory, kindFinalized)
+}
+
+func (s *Store) forget(ctx context.Context, topics []string, kinds ...string) error {
 	var gone []string
 	for _, t := range topics {
-		gone = append(gone, key(kindMemory, s.flow, t))
+		for _, kind := range kinds {
+			gone = append(gone, key(kind, s.flow, t))
+		}
 	}
 	return s.put(ctx, nil, gone)
 }

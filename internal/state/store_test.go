@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/kafka"
 )
 
@@ -79,7 +80,7 @@ func roundTrip(t *testing.T, c *kafka.Cluster) {
 	same := func(when string, want Snapshot) {
 		t.Helper()
 		got := load(t, open(t, c, "a-b", Options{}))
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Snapshot{}, "keys")); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Snapshot{})); diff != "" {
 			t.Fatalf("%s (-want +got):\n%s", when, diff)
 		}
 	}
@@ -101,6 +102,27 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A replication and a finalize that know nothing of each other write about the same topic.
+func TestFinalizedOutlivesARunningReplication(t *testing.T) {
+	c := embedded(t)
+	replication, finalize := open(t, c, "a-b", Options{Create: true}), open(t, c, "a-b", Options{Create: true})
+	is := func(when string, want bool) {
+		t.Helper()
+		if m := load(t, replication).Memory["x"]; (m.Finalized != nil) != want || m.TargetID != (estate.TopicID{1, 1}) {
+			t.Errorf("%s: %+v, want finalized: %v", when, m, want)
+		}
+	}
+	must(t, replication.PutMemory(t.Context(), memory("x", 1)))
+	is("copied", false)
+	must(t, finalize.PutMemory(t.Context(), done(memory("x", 1))))
+	later := memory("x", 1)
+	later.Partitions[0].LogStart++
+	must(t, replication.PutMemory(t.Context(), later))
+	is("finalized while it is copied", true)
+	must(t, replication.Reopened(t.Context(), "x"))
+	is("reopened", false)
 }
 
 func TestUnchangedIsNotWrittenAgain(t *testing.T) {
