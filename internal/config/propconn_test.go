@@ -125,8 +125,8 @@ func TestPropertiesRefusals(t *testing.T) {
 	const head = "bootstrap.servers=a:1\nsecurity.protocol=SASL_SSL\n"
 	oauth := head + "sasl.mechanism=OAUTHBEARER\nsasl.jaas.config=" + oauthModule + " required"
 	tests := []struct{ name, text, want string }{
-		{"Kerberos", head + "sasl.mechanism=GSSAPI\n", "c.properties:3: sasl.mechanism: Kerberos (GSSAPI) is not supported yet: use a listener with"},
-		{"Kerberos module", head + "sasl.mechanism=GSSAPI\nsasl.jaas.config=com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true;", "c.properties:4: sasl.jaas.config: Kerberos (GSSAPI) is not supported yet"},
+		{"Kerberos", head + "sasl.mechanism=GSSAPI\n", "c.properties:3: sasl.mechanism: GSSAPI (Kerberos) is not supported yet: use a listener with"},
+		{"Kerberos module", head + "sasl.mechanism=GSSAPI\nsasl.jaas.config=com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true;", "c.properties:4: sasl.jaas.config: GSSAPI (Kerberos) is not supported yet"},
 		{"mechanism missing", head + "sasl.jaas.config=" + scramModule + ` required username="u" password="p";`, "sasl.mechanism: it is missing, which means Kerberos (GSSAPI), and that is not supported yet: write sasl.mechanism=SCRAM-SHA-512"},
 		{"unknown mechanism", head + "sasl.mechanism=CRAM-MD5\n", `c.properties:3: sasl.mechanism: SASL mechanism "CRAM-MD5" is unknown: write one of`},
 		{"module of another", head + "sasl.mechanism=OAUTHBEARER\nsasl.jaas.config=" + plainModule + ` required username="u" password="` + canary + `";`, "c.properties:4: sasl.jaas.config: it names the login module PlainLoginModule, but sasl.mechanism is OAUTHBEARER: use OAuthBearerLoginModule, or change sasl.mechanism"},

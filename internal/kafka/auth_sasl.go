@@ -55,7 +55,7 @@ func CheckMechanism(name string) error {
 	case slices.Contains(Mechanisms(), name):
 		return nil
 	case name == "GSSAPI":
-		return errors.New("Kerberos (GSSAPI) is not supported yet: use a listener with SCRAM-SHA-512, OAUTHBEARER or mutual TLS, or add one to the brokers for the time of the migration")
+		return errors.New("GSSAPI (Kerberos) is not supported yet: use a listener with SCRAM-SHA-512, OAUTHBEARER or mutual TLS, or add one to the brokers for the time of the migration")
 	case name == "":
 		return errors.New("no SASL mechanism given: write one of " + strings.Join(Mechanisms(), ", "))
 	}

@@ -35,7 +35,7 @@ func TestConnectionsAreChecked(t *testing.T) {
 		{"no user", "b:1", kafka.Security{SASL: &kafka.SASL{Mechanism: "SCRAM-SHA-256", Password: secret}}, "SCRAM-SHA-256 needs a user name"},
 		{"no password", "b:1", kafka.Security{SASL: &kafka.SASL{Mechanism: "SCRAM-SHA-256", Username: "u"}}, `SCRAM-SHA-256 needs a password for user "u"`},
 		{"SCRAM user", "b:1", kafka.Security{SASL: &kafka.SASL{Mechanism: "SCRAM-SHA-256", Username: "bjørn", Password: secret}}, `SCRAM user name "bjørn" is not ASCII`},
-		{"Kerberos", "b:1", kafka.Security{SASL: &kafka.SASL{Mechanism: "GSSAPI"}}, "Kerberos (GSSAPI) is not supported yet: use a listener with SCRAM-SHA-512, OAUTHBEARER or mutual TLS"},
+		{"Kerberos", "b:1", kafka.Security{SASL: &kafka.SASL{Mechanism: "GSSAPI"}}, "GSSAPI (Kerberos) is not supported yet: use a listener with SCRAM-SHA-512, OAUTHBEARER or mutual TLS"},
 		{"unknown", "b:1", kafka.Security{SASL: &kafka.SASL{Mechanism: "DIGEST-MD5"}}, `SASL mechanism "DIGEST-MD5" is unknown: write one of PLAIN, `},
 		{"no OAuth", "b:1", kafka.Security{TLS: &kafka.TLS{}, SASL: &kafka.SASL{Mechanism: "OAUTHBEARER"}}, "needs a token endpoint"},
 		{"token as PLAIN", "b:1", kafka.Security{TLS: &kafka.TLS{}, SASL: &kafka.SASL{Mechanism: "PLAIN", Username: "u", Password: secret, DelegationToken: true}}, "a delegation token needs SCRAM"},
