@@ -11,6 +11,7 @@ import (
 const (
 	DefaultPatience   = 60 * time.Second
 	defaultFetchBytes = 4<<20 - 64<<10 // with its frame it fits a pooled buffer of 4 MiB
+	firstFetchBytes   = 128<<10 - 2<<10
 )
 
 // RangeOptions of CompareRange.
@@ -24,8 +25,11 @@ type RangeOptions struct {
 	AbortedForeign bool
 	// Patience is how long a side may give nothing before CompareRange gives up; 0 means DefaultPatience.
 	Patience time.Duration
-	// FetchBytes bounds one fetch; 0 means 4 MiB. Up to six answers are held at a time.
+	// FetchBytes bounds one fetch; 0 means 4 MiB. The first fetches are smaller, for short ranges. Up to six
+	// answers are held at a time.
 	FetchBytes int
+	// Pool, if set, lends connections and takes them back.
+	Pool *Pool
 }
 
 // CompareRange compares offsets [from, to) of one partition at equal offsets, as consumers see them: nil is
@@ -54,7 +58,10 @@ func CompareRange(ctx context.Context, source, target Side, from, to int64, o Ra
 	c := digest.NewComparer(cfg)
 	defer c.Close()
 	read := func(s Side, which digest.Side) *reader {
-		return &reader{Side: s, which: which, links: newLinks(s.Cluster), next: from, to: to, bytes: o.FetchBytes, patience: o.Patience}
+		return &reader{
+			Side: s, which: which, links: newLinks(s.Cluster, o.Pool), next: from, to: to,
+			bytes: min(firstFetchBytes, o.FetchBytes), most: o.FetchBytes, patience: o.Patience,
+		}
 	}
 	s, t := read(source, digest.Source), read(target, digest.Target)
 	defer s.links.close()

@@ -24,7 +24,8 @@ type reader struct {
 	which    digest.Side
 	links    *links
 	next, to int64
-	bytes    int           // of one fetch
+	bytes    int           // of the next fetch
+	most     int           // to which bytes grows from fetch to fetch
 	patience time.Duration // without progress
 	tiered   bool          // the topic keeps records in remote storage (KIP-405)
 }
@@ -42,6 +43,7 @@ func (r *reader) run(ctx context.Context, out chan<- fed) {
 		chunk, err := r.read(ctx)
 		if err == nil {
 			r.next = chunk.Next
+			r.bytes = max(r.bytes, min(4*r.bytes, r.most))
 		}
 		select {
 		case out <- fed{chunk, err}:

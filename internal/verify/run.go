@@ -57,7 +57,7 @@ func (r *run) compareAll(ctx context.Context, parts []*partition, looked time.Ti
 	var wg sync.WaitGroup
 	for range min(r.o.Parallel, len(parts)) {
 		wg.Go(func() {
-			w := &worker{run: r, links: [2]*links{newLinks(r.o.Source), newLinks(r.o.Target)}}
+			w := &worker{run: r, links: [2]*links{newLinks(r.o.Source, nil), newLinks(r.o.Target, nil)}}
 			defer w.links[digest.Source].close()
 			defer w.links[digest.Target].close()
 			for p := range jobs {

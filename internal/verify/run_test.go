@@ -172,6 +172,19 @@ func TestNothingToCompare(t *testing.T) {
 	}
 }
 
+func TestTopicAskedForByName(t *testing.T) {
+	w := fakeWorld(t)
+	w.create("here", 1, nil)
+	for side := range w.plain {
+		w.produce(w.plain[side], kvs("here", 0, 0, 5)...)
+	}
+	more := func(pattern string) func(*Options) {
+		return func(o *Options) { o.Include = append(o.Include, regexp.MustCompile(pattern)) }
+	}
+	wantEqual(t, w.run("here", more("none.*")), 5)
+	wantIncomplete(t, w.run("here", more("gone")), "the topic", "the source does not have it")
+}
+
 func TestCancelled(t *testing.T) {
 	w := fakeWorld(t)
 	w.create("orders", 2, nil)

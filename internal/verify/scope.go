@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kferry/kferry/internal/estate"
@@ -13,11 +14,10 @@ import (
 
 // topicScope is one topic to compare.
 type topicScope struct {
-	name        string
-	partitions  []*partition
-	unreachable int // partitions without a counterpart on the target
-	policy      [2]policy
-	result      TopicResult
+	name       string
+	partitions []*partition // that both sides have
+	policy     [2]policy
+	result     TopicResult
 }
 
 // policy is what matters of a topic's configuration on one side.
@@ -54,6 +54,7 @@ func (r *run) scope(ctx context.Context) error {
 	if len(names) == 0 {
 		return &NoTopicsError{r.o.Source.Alias()}
 	}
+	r.skipUnknown(all)
 	target, err := r.o.Target.Metadata(ctx, names)
 	if err != nil {
 		return err
@@ -68,7 +69,21 @@ func (r *run) scope(ctx context.Context) error {
 		r.topics = append(r.topics, t)
 		r.pairUp(t, source, target)
 	}
+	slices.SortFunc(r.topics, func(a, b *topicScope) int { return strings.Compare(a.name, b.name) })
 	return nil
+}
+
+// skipUnknown lists the topics that were asked for by name and are not there.
+func (r *run) skipUnknown(all []estate.Topic) {
+	for _, p := range r.o.Include {
+		name, literal := p.LiteralPrefix()
+		if !literal || slices.ContainsFunc(all, func(t estate.Topic) bool { return t.Name == name }) {
+			continue
+		}
+		t := &topicScope{name: name, result: TopicResult{Topic: name}}
+		r.topics = append(r.topics, t)
+		r.skip(t, nil, "the topic", "the source does not have it, or does not show it to kferry's principal")
+	}
 }
 
 // pairUp finds the partitions that both sides have.
@@ -89,14 +104,16 @@ func (r *run) pairUp(t *topicScope, source, target estate.Metadata) {
 		return
 	case !onTarget:
 		r.differ(t, Difference{Partition: -1, Offset: -1, Kind: digest.MissingTopic, Detail: "the target does not have the topic"})
-		t.unreachable = len(s.Partitions)
 		return
 	case len(s.Partitions) != len(d.Partitions):
 		r.differ(t, Difference{Partition: -1, Offset: -1, Kind: digest.PartitionCount,
 			Detail: fmt.Sprintf("%d partitions on the source, %d on the target", len(s.Partitions), len(d.Partitions))})
-		t.unreachable = max(len(s.Partitions)-len(d.Partitions), 0)
 	}
 	for i := range min(len(s.Partitions), len(d.Partitions)) {
+		if id := int32(i); s.Partitions[i].ID != id || d.Partitions[i].ID != id {
+			r.skip(t, &id, "the partition", "one side did not describe it")
+			continue
+		}
 		p := &partition{TopicPartition: estate.TopicPartition{Topic: t.name, Partition: int32(i)}, topic: t, goal: -1}
 		p.sides[digest.Source] = sideOf(r.o.Source, s, i)
 		p.sides[digest.Target] = sideOf(r.o.Target, d, i)

@@ -94,6 +94,9 @@ func (w *worker) reader(p *partition, side digest.Side, from, to int64) *reader 
 // retention took what was to be compared.
 func (w *worker) gaveUp(ctx context.Context, p *partition, c *digest.Comparer, err error, from, to int64) int64 {
 	at := c.At()
+	if c.Keys(digest.Source).Len()+c.Keys(digest.Target).Len() > 0 {
+		at = from // some of what was read is not settled, and what would settle it was not read
+	}
 	if ctx.Err() != nil {
 		w.skipOffsets(p, at, to, "the comparison was cut short")
 		return from
@@ -113,7 +116,7 @@ func (w *worker) gaveUp(ctx context.Context, p *partition, c *digest.Comparer, e
 		w.differ(p.topic, Difference{Partition: p.Partition, Offset: s.Start, Kind: digest.LogStart,
 			Detail: fmt.Sprintf("while it was being compared the target's log start moved to %d, the source's is %d", t.Start, s.Start)})
 		return from
-	case s.Start <= at:
+	case s.Start <= c.At():
 		w.skipOffsets(p, at, to, err.Error())
 		return from
 	}

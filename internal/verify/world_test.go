@@ -102,8 +102,15 @@ func (w *world) createOn(side digest.Side, topic string, partitions int32, confi
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		md, err := w.kafka[side].Metadata(context.Background(), []string{topic})
 		ready := err == nil && len(md.Topics[topic].Partitions) == int(partitions)
-		for _, p := range md.Topics[topic].Partitions {
+		var leaders []kafka.Leader
+		for i, p := range md.Topics[topic].Partitions {
 			ready = ready && p.Leader >= 0
+			leaders = append(leaders, sideOf(w.kafka[side], md.Topics[topic], i).Leader)
+		}
+		if ready { // the metadata may know a leader before it knows itself
+			for _, e := range w.kafka[side].Ends(context.Background(), leaders) {
+				ready = ready && e.Err == nil
+			}
 		}
 		if ready {
 			return
