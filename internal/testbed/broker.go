@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -104,8 +105,9 @@ func (b *Broker) format(ctx context.Context) error {
 	if b.cluster.Version.zooKeeper() || exists(filepath.Join(b.dataDir(), "meta.properties")) {
 		return nil
 	}
-	args := append(javaFlags(128, false), "-cp", b.cluster.classPath,
-		"kafka.tools.StorageTool", "format", "-t", b.cluster.options.ClusterID, "-c", b.propertiesFile())
+	c := b.cluster
+	args := slices.Concat(javaFlags(128, false), c.archive, []string{"-cp", c.classPath,
+		"kafka.tools.StorageTool", "format", "-t", c.options.ClusterID, "-c", b.propertiesFile()})
 	out, err := exec.CommandContext(ctx, "java", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("format the storage of broker %d: %w: %s", b.ID, err, gist(string(out), 10))
@@ -124,8 +126,9 @@ func (b *Broker) launch() error {
 		return err
 	}
 	o := b.cluster.options
-	args := append(javaFlags(o.HeapMB, o.Benchmark), b.cluster.securityFlags()...)
-	args = append(args, "-cp", b.cluster.classPath, "kafka.Kafka", b.propertiesFile())
+	c := b.cluster
+	args := slices.Concat(javaFlags(o.HeapMB, o.Benchmark), c.archive, c.dump, c.securityFlags(),
+		[]string{"-cp", c.classPath, "kafka.Kafka", b.propertiesFile()})
 	proc, err := startProcess("java", args, nil, b.cluster.dir, b.LogFile())
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ type Cluster struct {
 
 	options   Options
 	classPath string
+	archive   []string // Java flags of every process: read the class archive
+	dump      []string // Java flags of brokers: write it
 	dir       string
 	brokers   []*Broker
 	zooKeeper *zooKeeper // nil with KRaft
@@ -50,6 +52,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("start kafka %s: %w", o.Version, err)
 	}
 	c := &Cluster{Version: o.Version, options: o, classPath: cp}
+	if !o.Benchmark {
+		if c.archive, err = archiveFlags(ctx, o.Version, jars, cp); err != nil {
+			return nil, fmt.Errorf("start kafka %s: %w", o.Version, err)
+		}
+	}
 	if err := c.start(ctx); err != nil {
 		return nil, fmt.Errorf("start kafka %s: %w", o.Version, errors.Join(err, c.Close()))
 	}

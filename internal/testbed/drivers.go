@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -138,13 +139,12 @@ func Digest(b []byte) string {
 
 // runDriver runs one of the embedded Java programs on the class path of v.
 func runDriver(ctx context.Context, v Version, class string, args []string, stdout io.Writer) error {
-	cp, err := driverPath(ctx, v)
+	java, err := driverCommand(ctx, v)
 	if err != nil {
 		return fmt.Errorf("run the Java program %s: %w", class, err)
 	}
 	var stderr bytes.Buffer
-	java := append(javaFlags(512, false), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", cp, class)
-	cmd := exec.CommandContext(ctx, "java", append(java, args...)...)
+	cmd := exec.CommandContext(ctx, "java", slices.Concat(java, []string{class}, args)...)
 	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := onStarterThread(cmd.Start); err != nil {
@@ -154,4 +154,26 @@ func runDriver(ctx context.Context, v Version, class string, args []string, stdo
 		return fmt.Errorf("java program %s %v: %w: %s", class, args, err, gist(stderr.String(), 15))
 	}
 	return nil
+}
+
+// driverCommand is what comes before the name of a Java program.
+func driverCommand(ctx context.Context, v Version) ([]string, error) {
+	jars, err := Jars(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	cp, err := classPath(jars)
+	if err != nil {
+		return nil, err
+	}
+	archive, err := archiveFlags(ctx, v, jars, cp)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := driverPath(ctx, jars, cp)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(javaFlags(512, false), archive,
+		[]string{"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", whole}), nil
 }

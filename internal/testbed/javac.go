@@ -13,18 +13,10 @@ import (
 //go:embed java/*.java
 var driverSources embed.FS
 
-// driverPath is the class path of the Java programs with the client of v. They
-// are compiled once per version and content of the sources, next to the jars:
-// compiling takes longer than most runs.
-func driverPath(ctx context.Context, v Version) (string, error) {
-	jars, err := Jars(ctx, v)
-	if err != nil {
-		return "", err
-	}
-	cp, err := classPath(jars)
-	if err != nil {
-		return "", err
-	}
+// driverPath is the class path of the Java programs: the jars' cp and their own
+// classes. They are compiled once per version and content of the sources, next
+// to the jars: compiling takes longer than most runs.
+func driverPath(ctx context.Context, jars, cp string) (string, error) {
 	sources, id, err := readDriverSources()
 	if err != nil {
 		return "", err

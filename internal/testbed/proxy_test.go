@@ -110,6 +110,7 @@ func TestProxyCutClosesConnections(t *testing.T) {
 }
 
 func TestClusterAdvertisesItsProxy(t *testing.T) {
+	t.Parallel()
 	const delay = 30 * time.Millisecond
 	c := New(t, Options{Version: V39, HeapMB: 256, Advertise: Delayed(t, delay)})
 	if c.Bootstrap() == c.Broker(0).Addr() {

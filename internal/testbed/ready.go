@@ -21,9 +21,9 @@ func (b *Broker) awaitReady(ctx context.Context, want int) error {
 	}
 	defer cl.Close()
 	p := b.process()
-	last := error(errNotRunning)
 	for {
-		if last = b.knows(ctx, cl, want); last == nil {
+		last := b.knows(ctx, cl, want)
+		if last == nil {
 			return nil
 		}
 		select {

@@ -79,6 +79,9 @@ func TestEveryKindOfListenerLetsInWhoMay(t *testing.T) {
 				})
 			}
 			t.Run("login is renewed", func(t *testing.T) { checkRenewal(t, c) })
+			if v == V43 {
+				t.Run("java stores", func(t *testing.T) { checkStores(t, c) })
+			}
 		})
 	}
 }
@@ -140,18 +143,15 @@ func checkRenewal(t *testing.T, c *Cluster) {
 	}
 }
 
-func TestJavaReadsTheStores(t *testing.T) {
-	t.Parallel()
-	c := New(t, Options{Version: V43, HeapMB: 300, Security: Security{
-		Listeners: []Listener{{Protocol: "SSL", ClientAuth: true}}}})
-	mustCreateTopic(t, client(t, c.Internal()), "stores", 1)
+// checkStores lets the Java client use the stores in all three forms.
+func checkStores(t *testing.T, c *Cluster) {
 	files := c.Certificates()
 	for kind, file := range map[string][2]string{
 		"JKS":    {files.TruststoreJKS, files.KeystoreJKS},
 		"PKCS12": {files.TruststoreP12, files.KeystoreP12},
 		"PEM":    {files.CA, files.ClientPEM},
 	} {
-		args := []string{"bootstrap=" + c.Bootstrap(), "topic=stores", "count=1", "config.security.protocol=SSL", "config.max.block.ms=10000",
+		args := []string{"bootstrap=" + c.Listener("mutual"), "topic=guarded", "count=1", "config.security.protocol=SSL", "config.max.block.ms=10000",
 			"config.ssl.truststore.type=" + kind, "config.ssl.truststore.location=" + file[0],
 			"config.ssl.keystore.type=" + kind, "config.ssl.keystore.location=" + file[1]}
 		if kind != "PEM" {

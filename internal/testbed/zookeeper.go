@@ -53,8 +53,8 @@ func (z *zooKeeper) start() error {
 	if err != nil {
 		return err
 	}
-	args := append(javaFlags(128, false), "-cp", z.cluster.classPath,
-		"org.apache.zookeeper.server.quorum.QuorumPeerMain", file)
+	args := slices.Concat(javaFlags(128, false), z.cluster.archive, []string{"-cp", z.cluster.classPath,
+		"org.apache.zookeeper.server.quorum.QuorumPeerMain", file})
 	z.proc, err = startProcess("java", args, nil, z.cluster.dir, filepath.Join(z.cluster.dir, "zookeeper.log"))
 	return err
 }

@@ -98,7 +98,11 @@ public class Consume {
             list.add(new TopicPartition(topic, Integer.parseInt(args.get("partition"))));
             return list;
         }
-        for (PartitionInfo info : consumer.partitionsFor(topic)) {
+        List<PartitionInfo> infos = consumer.partitionsFor(topic);
+        if (infos == null || infos.isEmpty()) {
+            throw new IllegalStateException("topic " + topic + " does not exist");
+        }
+        for (PartitionInfo info : infos) {
             list.add(new TopicPartition(topic, info.partition()));
         }
         return list;
