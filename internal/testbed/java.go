@@ -12,7 +12,9 @@ import (
 // toolchain makes sure that java, javac and mvn can be run. On a Debian machine as
 // root it installs what is missing and says so in one line; elsewhere the
 // error names what to install.
-func toolchain(ctx context.Context) error {
+func toolchain(ctx context.Context) error { return ensureTools(ctx, os.Geteuid() == 0) }
+
+func ensureTools(ctx context.Context, root bool) error {
 	installing.Lock()
 	defer installing.Unlock()
 	missing := missingTools()
@@ -20,7 +22,7 @@ func toolchain(ctx context.Context) error {
 		return nil
 	}
 	_, aptErr := exec.LookPath("apt-get")
-	if os.Geteuid() != 0 || aptErr != nil {
+	if !root || aptErr != nil {
 		return fmt.Errorf("%s not found: install a JDK (17 or newer) and Maven, on Debian: sudo apt-get install openjdk-17-jdk-headless maven",
 			strings.Join(missing, " and "))
 	}
