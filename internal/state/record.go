@@ -85,12 +85,11 @@ func (e *NewerError) Error() string {
 // errGarbage is a record that is none of ours or was damaged.
 var errGarbage = errors.New("not a record of kferry")
 
-func encode(at time.Time, data any) ([]byte, error) {
-	raw, err := json.Marshal(data)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(envelope{Schema: Schema, At: at.UTC(), Data: raw})
+// encode puts data, which is JSON, into an envelope.
+func encode(at time.Time, data []byte) []byte {
+	value := fmt.Appendf(nil, `{"schema":%d,"at":%q,"data":`, Schema, at.UTC().Format(time.RFC3339Nano))
+	value = append(value, data...)
+	return append(value, '}')
 }
 
 // decode reads a value into data. Errors: *NewerError (without the topic's name), errGarbage.

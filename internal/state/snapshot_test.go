@@ -22,11 +22,11 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
 func record(t testing.TB, k string, data any) kafka.Record {
 	t.Helper()
-	value, err := encode(noon, data)
+	w, err := newWrite(k, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kafka.Record{Key: []byte(k), Value: value}
+	return kafka.Record{Key: []byte(k), Value: encode(noon, w.data)}
 }
 
 func raw(k, value string) kafka.Record {
@@ -175,11 +175,10 @@ func TestReportSurvivesSplitting(t *testing.T) {
 		}
 		var records []kafka.Record
 		for _, w := range writes {
-			r := record(t, w.key, w.data)
-			if most >= 3000 && len(r.Value) > most {
-				t.Errorf("%s has %d bytes, most are %d", w.key, len(r.Value), most)
+			if most >= 3000 && len(w.data) > most {
+				t.Errorf("%s has %d bytes, most are %d", w.key, len(w.data), most)
 			}
-			records = append(records, r)
+			records = append(records, kafka.Record{Key: []byte(w.key), Value: encode(noon, w.data)})
 		}
 		rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
 		got, err := assemble("a-b", records)
@@ -191,6 +190,24 @@ func TestReportSurvivesSplitting(t *testing.T) {
 		}
 		if got.Garbage != 0 {
 			t.Errorf("most %d: %d garbage", most, got.Garbage)
+		}
+	}
+}
+
+// A report is never smaller than it is estimated to be at least: one that fits must not be split.
+func TestLeastSize(t *testing.T) {
+	doc := report.Document{Topics: []report.Topic{{Partitions: make([]report.Partition, 50)}}, Groups: []report.Group{{Offsets: make([]report.GroupOffset, 50)}}}
+	if got, least := len(text(t, doc)), leastSize(doc); got < least {
+		t.Errorf("%d bytes, estimated %d", got, least)
+	}
+}
+
+// BenchmarkSplit lays out the report of a thousand topics.
+func BenchmarkSplit(b *testing.B) {
+	doc := document(1000, 8, 100)
+	for b.Loop() {
+		if _, err := split("a-b", doc, maxValue); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -226,7 +243,7 @@ func FuzzAssemble(f *testing.F) {
 				t.Fatal(err)
 			}
 			for _, w := range writes {
-				again = append(again, record(t, w.key, w.data))
+				again = append(again, kafka.Record{Key: []byte(w.key), Value: encode(noon, w.data)})
 			}
 		}
 		got, err := assemble("a-b", again)

@@ -1,13 +1,13 @@
 package state
 
 import (
+	"encoding/json"
 	"strconv"
-	"time"
 
 	"github.com/kferry/kferry/internal/report"
 )
 
-// maxValue is the most bytes in one record. Brokers refuse batches of more than 1 MiB by default.
+// maxValue is the most bytes of data in one record. Brokers refuse batches of more than 1 MiB by default.
 const maxValue = 900 << 10
 
 // The kinds of pieces, the third part of a report's keys.
@@ -19,21 +19,32 @@ const (
 // write is one record to be written.
 type write struct {
 	key  string
-	data any
+	data []byte // JSON
+}
+
+func newWrite(key string, data any) (write, error) {
+	raw, err := json.Marshal(data)
+	return write{key, raw}, err
 }
 
 // split lays a report out in records: one if it fits, else the head, then each topic and each group in as many
 // as it needs. A large report so costs only the records of what changed.
 func split(flow string, doc report.Document, most int) ([]write, error) {
-	whole := write{key(kindReport, flow), head{Document: doc}}
-	if fits, err := whole.fits(most); err != nil || fits {
-		return []write{whole}, err
+	if leastSize(doc) <= most {
+		whole, err := newWrite(key(kindReport, flow), head{Document: doc})
+		if err != nil || len(whole.data) <= most {
+			return []write{whole}, err
+		}
 	}
 	bare := doc
 	bare.Topics, bare.Groups, bare.Faults = nil, nil, nil
-	writes := []write{{key(kindReport, flow), head{Split: true, Document: bare}}}
+	first, err := newWrite(key(kindReport, flow), head{Split: true, Document: bare})
+	if err != nil {
+		return nil, err
+	}
+	writes := []write{first}
 	for _, t := range doc.Topics {
-		pieces, err := cut(t, len(t.Partitions), most, func(from, to int) report.Topic {
+		pieces, err := cut(len(t.Partitions), most, func(from, to int) any {
 			part := t
 			part.Partitions = t.Partitions[from:to]
 			return part
@@ -46,7 +57,7 @@ func split(flow string, doc report.Document, most int) ([]write, error) {
 		}
 	}
 	for _, g := range doc.Groups {
-		pieces, err := cut(g, len(g.Offsets), most, func(from, to int) report.Group {
+		pieces, err := cut(len(g.Offsets), most, func(from, to int) any {
 			part := g
 			part.Offsets = g.Offsets[from:to]
 			return part
@@ -61,30 +72,38 @@ func split(flow string, doc report.Document, most int) ([]write, error) {
 	return writes, nil
 }
 
-// cut halves a thing of n parts until each piece fits.
-func cut[T any](whole T, n, most int, part func(from, to int) T) ([]T, error) {
-	var out []T
-	var halve func(piece T, from, to int) error
-	halve = func(piece T, from, to int) error {
-		fits, err := write{data: piece}.fits(most)
+// leastSize is what a report takes at least, by the names of its fields alone. It spares encoding a large one
+// only to find that it does not fit.
+func leastSize(doc report.Document) (size int) {
+	const partition, offset = 400, 40
+	for _, t := range doc.Topics {
+		size += partition * len(t.Partitions)
+	}
+	for _, g := range doc.Groups {
+		size += offset * len(g.Offsets)
+	}
+	return size
+}
+
+// cut halves a thing of n parts until each piece fits, and encodes the pieces.
+func cut(n, most int, part func(from, to int) any) ([][]byte, error) {
+	var out [][]byte
+	var halve func(from, to int) error
+	halve = func(from, to int) error {
+		raw, err := json.Marshal(part(from, to))
 		if err != nil {
 			return err
 		}
-		if fits || to-from < 2 {
-			out = append(out, piece)
+		if len(raw) <= most || to-from < 2 {
+			out = append(out, raw)
 			return nil
 		}
 		middle := (from + to) / 2
-		if err := halve(part(from, middle), from, middle); err != nil {
+		if err := halve(from, middle); err != nil {
 			return err
 		}
-		return halve(part(middle, to), middle, to)
+		return halve(middle, to)
 	}
-	err := halve(whole, 0, n)
+	err := halve(0, n)
 	return out, err
-}
-
-func (w write) fits(most int) (bool, error) {
-	raw, err := encode(time.Time{}, w.data)
-	return len(raw) <= most, err
 }

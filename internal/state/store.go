@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -163,7 +162,11 @@ func (s *Store) Report(ctx context.Context) (report.Document, bool, error) {
 
 // PutFlow stores what is remembered of the flow as a whole.
 func (s *Store) PutFlow(ctx context.Context, f Flow) error {
-	return s.put(ctx, []write{{key(kindFlow, s.flow), f}}, nil)
+	w, err := newWrite(key(kindFlow, s.flow), f)
+	if err != nil {
+		return fmt.Errorf("encode flow %s: %w", s.flow, err)
+	}
+	return s.put(ctx, []write{w}, nil)
 }
 
 // PutMemory stores what is remembered of topics. What is stored already is not written again. A Memory without
@@ -171,10 +174,18 @@ func (s *Store) PutFlow(ctx context.Context, f Flow) error {
 func (s *Store) PutMemory(ctx context.Context, memories ...Memory) error {
 	var writes []write
 	for _, m := range memories {
-		writes = append(writes, write{key(kindMemory, s.flow, m.Topic), m})
-		if m.Finalized != nil {
-			writes = append(writes, write{key(kindFinalized, s.flow, m.Topic), finalized{m.SourceID, m.TargetID, *m.Finalized}})
+		w, err := newWrite(key(kindMemory, s.flow, m.Topic), m)
+		if err != nil {
+			return fmt.Errorf("encode what is remembered of topic %s: %w", m.Topic, err)
 		}
+		writes = append(writes, w)
+		if m.Finalized == nil {
+			continue
+		}
+		if w, err = newWrite(key(kindFinalized, s.flow, m.Topic), finalized{m.SourceID, m.TargetID, *m.Finalized}); err != nil {
+			return fmt.Errorf("encode that topic %s is finalized: %w", m.Topic, err)
+		}
+		writes = append(writes, w)
 	}
 	return s.put(ctx, writes, nil)
 }
@@ -228,20 +239,12 @@ func (s *Store) put(ctx context.Context, writes []write, gone []string) error {
 	var records []kafka.Record
 	hashes := map[string]uint64{}
 	for _, w := range writes {
-		data, err := json.Marshal(w.data)
-		if err != nil {
-			return fmt.Errorf("encode %s: %w", w.key, err)
-		}
-		hash := maphash.Bytes(s.seed, data)
+		hash := maphash.Bytes(s.seed, w.data)
 		if held, ok := s.written[w.key]; ok && held == hash {
 			continue
 		}
-		value, err := encode(s.o.Now(), json.RawMessage(data))
-		if err != nil {
-			return fmt.Errorf("encode %s: %w", w.key, err)
-		}
 		hashes[w.key] = hash
-		records = append(records, kafka.Record{Key: []byte(w.key), Value: value})
+		records = append(records, kafka.Record{Key: []byte(w.key), Value: encode(s.o.Now(), w.data)})
 	}
 	for _, k := range gone {
 		records = append(records, kafka.Record{Key: []byte(k)})
