@@ -95,17 +95,18 @@ func (a *Auth) explainTLS(addr string, err error) (what, check string) {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" && op.Err != nil {
-		return explainAlert(op.Err.Error())
+		return a.explainAlert(op.Err.Error())
 	}
 	return "", ""
 }
 
 // explainAlert reads what the broker says before it hangs up. TLS 1.3 brokers say it only in answer to the
 // first request.
-func explainAlert(alert string) (what, check string) {
+func (a *Auth) explainAlert(alert string) (what, check string) {
 	alert = strings.TrimPrefix(alert, "tls: ")
+	ours := a.TLS != nil && a.TLS.GetClientCertificate != nil
 	switch {
-	case strings.Contains(alert, "certificate required"):
+	case strings.Contains(alert, "certificate required"), strings.Contains(alert, "bad certificate") && !ours:
 		return "wants a client certificate", "give one (tls.cert and tls.key, tls.keystore, ssl.keystore.location)"
 	case strings.Contains(alert, "certificate"), strings.Contains(alert, "authority"):
 		return "refused our client certificate (" + alert + ")", "check that the broker trusts its CA, that it is not expired and may be used by clients"
@@ -124,7 +125,7 @@ func (a *Auth) explainSASL(err error) (what, check string) {
 	}
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return "refused our " + a.credentials(), a.checkCredentials()
+		return "refused our " + a.credentials() + brokerSays(err, mechanism), a.checkCredentials()
 	case errors.Is(err, kerr.UnsupportedSaslMechanism), strings.Contains(err.Error(), "SASL mechanism is not supported"):
 		return "does not offer " + mechanism + " on this port", "use another mechanism or the port of another listener"
 	case errors.Is(err, kerr.IllegalSaslState):
@@ -133,6 +134,21 @@ func (a *Auth) explainSASL(err error) (what, check string) {
 		return "refused our " + a.credentials() + afterLast(err.Error(), "the broker refused the token"), a.checkCredentials()
 	}
 	return "", ""
+}
+
+// brokerSays finds the broker's own words in the error of our own connections or franz-go's; "" when they say no
+// more than that the password is wrong.
+func brokerSays(err error, mechanism string) string {
+	text := err.Error()
+	_, words, ok := strings.Cut(text, "SASL Authentication failed.: ") // franz-go puts them last
+	if !ok {
+		before, _, _ := strings.Cut(text, ": SASL_AUTHENTICATION_FAILED") // we put them first
+		_, words, _ = strings.Cut(before, "with "+mechanism+": ")
+	}
+	if words == "" || strings.Contains(words, "Invalid username or password") || strings.Contains(words, "invalid credentials") {
+		return ""
+	}
+	return " (" + oneLine(words) + ")"
 }
 
 func afterLast(s, mark string) string {
@@ -174,7 +190,9 @@ func (a *Auth) explainSilence(err error) (what, check string) {
 	case strings.Contains(text, "spoken to in plaintext"), strings.Contains(text, "speaking to a tls endpoint"):
 		// Our own connections and franz-go recognize the TLS alert that comes for an answer.
 		return "speaks TLS on this port", "enable it (tls, security.protocol)"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+	case a.TLS != nil && silent(err) && (strings.Contains(text, "TLS handshake") || strings.Contains(text, "immediately after a dial")):
+		return "hung up during the TLS handshake", "this port may be one without TLS (tls.enabled: false, security.protocol)"
+	case silent(err):
 	case a.protocol == "SSL" && strings.Contains(text, "bad record MAC"):
 		// 2.8 brokers send the alert for a missing client certificate with keys that TLS 1.3 has not yet put in use.
 	default:
@@ -189,6 +207,10 @@ func (a *Auth) explainSilence(err error) (what, check string) {
 		return "hung up on a TLS connection without credentials", "this port may want SASL or a client certificate (auth, security.protocol)"
 	}
 	return "hung up during authentication", "check that this is the port of a SASL_SSL listener, and read the broker's log"
+}
+
+func silent(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func issuedBy(c *x509.Certificate) string {

@@ -4,5 +4,5 @@ import "net/http"
 
 // SetTokenTransport makes an OAUTHBEARER Auth ask rt in place of the network.
 func SetTokenTransport(a *Auth, rt http.RoundTripper) {
-	a.Mechanism.(oauthBearer).source.client.Transport = rt
+	a.Mechanism.(checked).Mechanism.(oauthBearer).source.client.Transport = rt
 }

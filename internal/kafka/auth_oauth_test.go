@@ -167,7 +167,9 @@ func TestOAuthErrorsAreOneLineWithoutSecrets(t *testing.T) {
 	}{
 		{"refused", answerJSON(401, `{"error":"invalid_client","error_description":"bad secret `+canary+`\nline two"}`), `refused client "kferry": invalid_client (bad secret [secret] line two): check client id, client secret and scope`},
 		{"refused in HTML", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); fmt.Fprint(w, canary) }, "403 Forbidden"},
-		{"redirected", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) }, "307 Temporary Redirect"},
+		{"redirected", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, "307 Temporary Redirect"},
 		{"no token", answerJSON(200, `{"token_type":"Bearer"}`), "ask "},
 		{"no JSON", answerJSON(200, `{`), "ask "},
 		{"token with a line break", answerJSON(200, `{"access_token":"a\u0001b","token_type":"Bearer"}`), "characters that no token may have"},

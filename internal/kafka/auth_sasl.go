@@ -114,6 +114,14 @@ func (s *SASL) validate() error {
 
 // mechanism builds franz-go's mechanism around a function that is called for each authentication.
 func (s *SASL) mechanism(ctx context.Context) (sasl.Mechanism, error) {
+	m, err := s.bareMechanism(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return checked{m}, nil
+}
+
+func (s *SASL) bareMechanism(ctx context.Context) (sasl.Mechanism, error) {
 	creds := &credentials{SASL: s, last: s}
 	switch s.Mechanism {
 	case MechanismPlain:
@@ -185,4 +193,26 @@ func (s *SASL) usableFor(first *SASL) error {
 		return errors.New("the credentials changed their kind: restart kferry to use them")
 	}
 	return nil
+}
+
+// CredentialsError says that what a login needs could not be had: no token, no AWS credentials. No broker was
+// asked yet, so its address is not the trouble.
+type CredentialsError struct{ err error }
+
+// Error is the cause and what to check.
+func (e *CredentialsError) Error() string { return e.err.Error() }
+
+// Unwrap gives the cause.
+func (e *CredentialsError) Unwrap() error { return e.err }
+
+// checked marks the errors of a mechanism's first step.
+type checked struct{ sasl.Mechanism }
+
+// Authenticate implements sasl.Mechanism.
+func (m checked) Authenticate(ctx context.Context, host string) (sasl.Session, []byte, error) {
+	s, msg, err := m.Mechanism.Authenticate(ctx, host)
+	if err != nil {
+		return nil, nil, &CredentialsError{err}
+	}
+	return s, msg, nil
 }

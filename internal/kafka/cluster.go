@@ -115,7 +115,8 @@ type UnreachableError struct {
 func (e *UnreachableError) Error() string {
 	text := fmt.Sprintf("reach cluster %s: %s", e.Alias, strings.Join(e.Tried, "; "))
 	var refused *RefusedError
-	if errors.As(e.err, &refused) { // says itself what to check
+	var credentials *CredentialsError
+	if errors.As(e.err, &refused) || errors.As(e.err, &credentials) { // say themselves what to check
 		return text
 	}
 	return text + "; check the address, the port and that the listener is the one meant"
