@@ -30,7 +30,7 @@ type shown struct {
 func (k *Keeper) configure(ctx context.Context, entries []*entry) error {
 	var due []*entry
 	for _, e := range entries {
-		if e.sound() && (e.described.IsZero() || k.o.Now().Sub(e.described) >= k.o.Refresh) {
+		if e.sound() && (e.described.IsZero() || e.stale || k.o.Now().Sub(e.described) >= k.o.Refresh) {
 			due = append(due, e)
 		}
 	}
@@ -99,6 +99,7 @@ func (k *Keeper) decide(source, target settings.Topic, replicas int) configs {
 func (k *Keeper) bring(ctx context.Context, topics []*shown) error {
 	wanted := map[string][]settings.Change{}
 	for _, s := range topics {
+		s.stale = false
 		if s.out.Finalized {
 			continue
 		}
@@ -131,7 +132,7 @@ func (k *Keeper) bring(ctx context.Context, topics []*shown) error {
 			s.refused[key] = r
 		}
 		if d := after[s.out.Topic]; d.err == nil {
-			s.onTarget = d.topic
+			s.onTarget, s.stale = d.topic, !a.shown(d.topic)
 		}
 	}
 	return nil
@@ -140,7 +141,7 @@ func (k *Keeper) bring(ctx context.Context, topics []*shown) error {
 // conclude draws the verdict from what is in effect now.
 func (k *Keeper) conclude(s *shown) {
 	e := s.entry
-	e.described, e.prepared = k.o.Now(), settings.Copying(s.onTarget)
+	e.described, e.prepared = k.o.Now(), s.stale || settings.Copying(s.onTarget)
 	e.out.Final, e.out.Copy = s.final.Set, s.copy.Set
 	e.out.MaxMessage = int(integer(s.onTarget, "max.message.bytes", 0))
 	e.out.SourcePolicy = SourcePolicy{
@@ -152,6 +153,10 @@ func (k *Keeper) conclude(s *shown) {
 	}
 	e.out.Notes = s.notes()
 	e.verdict = verdict{}
+	if s.stale {
+		e.verdict.waiting = "the target has taken the topic's new configuration and does not show it yet"
+		return
+	}
 	if why := s.obstacle(); why != "" {
 		next := "let kferry change the topic's configuration, or change it by hand, then start kferry again"
 		if e.out.Finalized {

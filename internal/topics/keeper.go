@@ -89,6 +89,7 @@ type entry struct {
 	described              time.Time    // when the configs were read last; zero: they must be read
 	verdict                verdict      // what they said
 	prepared               bool         // the target's were those of a copy then
+	stale                  bool         // the target took changes and did not show them: read again at once
 	// refused holds the values that the target will not take, so that they are not offered again and again.
 	refused map[string]refusal
 }

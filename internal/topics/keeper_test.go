@@ -393,6 +393,40 @@ func TestEmptyForeignTopicIsPrepared(t *testing.T) {
 	}
 }
 
+// A node that has not heard of what the controller did makes a topic wait; it is neither a fault nor taken for
+// what somebody else did.
+func TestStaleConfigsAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.create(b.fakeA, "x", 1, odd)
+	b.create(b.fakeB, "x", 1, nil)
+	stale := true
+	b.fakeB.ControlKey(int16(kmsg.DescribeConfigs), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		b.fakeB.KeepControl()
+		if !stale {
+			return nil, nil, false
+		}
+		req := kreq.(*kmsg.DescribeConfigsRequest)
+		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		r := kmsg.NewDescribeConfigsResponseResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, "x"
+		for key, value := range map[string]string{"cleanup.policy": "compact", "retention.ms": "5", "retention.bytes": "-1", "compression.type": "producer", "message.timestamp.type": "CreateTime"} {
+			c := kmsg.NewDescribeConfigsResponseResourceConfig()
+			c.Name, c.Value, c.Source = key, &value, kmsg.ConfigSourceDefaultConfig
+			r.Configs = append(r.Configs, c)
+		}
+		resp.Resources = append(resp.Resources, r)
+		return resp, nil, true
+	})
+	if o := b.ensure("x"); o.Ready || o.Fault != nil || !strings.Contains(o.Waiting, "does not show it yet") {
+		t.Errorf("outcome %+v, fault %v", o, o.Fault)
+	}
+	stale = false
+	if o := b.ready("x"); o.Finalized {
+		t.Errorf("outcome %+v", o)
+	}
+}
+
 func TestMeddlingIsPutRight(t *testing.T) {
 	b := newBench(t)
 	b.create(b.fakeA, "x", 1, odd)
