@@ -59,9 +59,9 @@ type Limits struct {
 	// Payload written to the target per second; 0 is no limit.
 	BytesPerSecond Bytes `yaml:"bytesPerSecond" default:"0" min:"0" max:"1TiB"`
 	// Record bytes held in memory by the flow, whatever the number of partitions.
-	Memory Bytes `yaml:"memory" default:"96MiB" min:"8MiB" max:"1TiB"`
-	// Bytes sent to the target and not yet answered; at most memory.
-	InFlightBytes Bytes `yaml:"inFlightBytes" default:"32MiB" min:"1MiB" max:"1TiB"`
+	Memory Bytes `yaml:"memory" default:"64MiB" min:"8MiB" max:"1TiB"`
+	// Bytes sent to one target broker and not yet answered; they take up no memory of kferry.
+	InFlightBytes Bytes `yaml:"inFlightBytes" default:"64MiB" min:"1MiB" max:"1TiB"`
 }
 
 // The modes that the design knows; only [ModeIdentical] is built.

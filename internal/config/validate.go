@@ -214,9 +214,6 @@ func (v *validator) flow(f *Flow, path string) {
 			v.at(fmt.Sprintf("%s.topics[%d]", path, i), p.String()+" belongs to the brokers and cannot be carried", "remove it; group offsets are carried by groups")
 		}
 	}
-	if f.Limits.InFlightBytes > f.Limits.Memory {
-		v.at(path+".limits.inFlightBytes", fmt.Sprintf("%s in flight are more than the %s of limits.memory", f.Limits.InFlightBytes, f.Limits.Memory), "raise memory or lower inFlightBytes")
-	}
 }
 
 // servers are the cluster's bootstrap addresses as far as they are known before secrets are read.

@@ -158,15 +158,15 @@ func (c *Cluster) EpochEnd(ctx context.Context, l Leader, epoch int32) (Divergen
 	if err != nil {
 		return Divergence{}, fmt.Errorf("read end of epoch %d of %s: %w", epoch, l.TopicPartition, err)
 	}
-	for _, rt := range resp.(*kmsg.OffsetForLeaderEpochResponse).Topics {
-		for _, rp := range rt.Partitions {
-			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
-				return Divergence{}, fmt.Errorf("read end of epoch %d of %s: %w", epoch, l.TopicPartition, err)
-			}
-			return Divergence{rp.LeaderEpoch, rp.EndOffset}, nil
-		}
+	topics := resp.(*kmsg.OffsetForLeaderEpochResponse).Topics
+	if len(topics) != 1 || len(topics[0].Partitions) != 1 {
+		return Divergence{}, fmt.Errorf("read end of epoch %d of %s: node %d left it out of its answer", epoch, l.TopicPartition, l.Node)
 	}
-	return Divergence{}, fmt.Errorf("read end of epoch %d of %s: node %d left it out of its answer", epoch, l.TopicPartition, l.Node)
+	end := topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(end.ErrorCode); err != nil {
+		return Divergence{}, fmt.Errorf("read end of epoch %d of %s: %w", epoch, l.TopicPartition, err)
+	}
+	return Divergence{end.LeaderEpoch, end.EndOffset}, nil
 }
 
 // LogEnd is the leader's log end, which can be ahead of the high watermark.
@@ -230,15 +230,15 @@ func (c *Cluster) DeleteBefore(ctx context.Context, l Leader, offset int64) (int
 	if err != nil {
 		return -1, fmt.Errorf("delete records of %s before %d: %w", l.TopicPartition, offset, err)
 	}
-	for _, rt := range resp.(*kmsg.DeleteRecordsResponse).Topics {
-		for _, rp := range rt.Partitions {
-			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
-				return -1, fmt.Errorf("delete records of %s before %d: %w", l.TopicPartition, offset, err)
-			}
-			return rp.LowWatermark, nil
-		}
+	topics := resp.(*kmsg.DeleteRecordsResponse).Topics
+	if len(topics) != 1 || len(topics[0].Partitions) != 1 {
+		return -1, fmt.Errorf("delete records of %s before %d: node %d left it out of its answer", l.TopicPartition, offset, l.Node)
 	}
-	return -1, fmt.Errorf("delete records of %s before %d: node %d left it out of its answer", l.TopicPartition, offset, l.Node)
+	low := topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(low.ErrorCode); err != nil {
+		return -1, fmt.Errorf("delete records of %s before %d: %w", l.TopicPartition, offset, err)
+	}
+	return low.LowWatermark, nil
 }
 
 // answerTimeout is how long a broker may take for a request that waits for replication.
