@@ -146,10 +146,7 @@ func prepareFinalize(ctx context.Context, opts *finalizeOptions, cs *clusters, f
 	if err != nil {
 		return nil, err
 	}
-	w := &finalizing{flow: f, policy: settings.Policy{
-		Replication: settings.Count{N: f.ReplicationFactor.Number, Exact: f.ReplicationFactor.Exact},
-		MinInsync:   settings.Count{N: f.MinInsyncReplicas.Number, Exact: f.MinInsyncReplicas.Exact},
-	}}
+	w := &finalizing{flow: f, policy: policyOf(f)}
 	if opts.force {
 		w.names = names
 		return w, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/kferry/kferry/internal/kafka"
 	"github.com/kferry/kferry/internal/replicate"
 	"github.com/kferry/kferry/internal/replicate/mirror"
+	"github.com/kferry/kferry/internal/topics/settings"
 )
 
 // flowOptions say which flows a command is about: those of a file, or one made of flags.
@@ -199,7 +200,7 @@ func (cs *clusters) close() {
 func (cs *clusters) engineOptions(f *config.Flow) (replicate.Options, error) {
 	o := replicate.Options{
 		Flow: f.Name, Source: cs.byAlias[f.Source], Target: cs.byAlias[f.Target],
-		ReplicationFactor: f.ReplicationFactor.Number, MinInsyncReplicas: f.MinInsyncReplicas.Number,
+		Policy:         policyOf(f),
 		SplitOversized: f.OversizedBatches == "split", FillExpired: f.OnRetentionOvertake == "fill",
 		WideGap: f.Gaps.Wide, WideHoles: mirror.HoleFiller(f.Gaps.Compacted), Fillers: replicate.FillerPermission(f.Gaps.Permission),
 		SeedLimit: f.SeedLimit, TopicRefresh: f.TopicRefreshInterval, GroupInterval: f.GroupSyncInterval,
@@ -216,6 +217,14 @@ func (cs *clusters) engineOptions(f *config.Flow) (replicate.Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// policyOf is how many replicas a flow wants on the target.
+func policyOf(f *config.Flow) settings.Policy {
+	return settings.Policy{
+		Replication: settings.Count{N: f.ReplicationFactor.Number, Exact: f.ReplicationFactor.Exact},
+		MinInsync:   settings.Count{N: f.MinInsyncReplicas.Number, Exact: f.MinInsyncReplicas.Exact},
+	}
 }
 
 // expressions gives patterns as the user wrote them; whoever uses them matches whole names.

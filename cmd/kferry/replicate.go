@@ -18,6 +18,7 @@ import (
 type replicateOptions struct {
 	flowOptions
 	untilCaughtUp bool
+	reopen        bool
 	output        string
 }
 
@@ -48,6 +49,7 @@ A partition that cannot be copied safely is faulted: it stands still, the others
 	opts.addFlags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&opts.untilCaughtUp, "until-caught-up", false, "end when the target holds everything the source holds")
+	f.BoolVar(&opts.reopen, "reopen", false, "copy on into topics that were finalized, putting them back into the configuration of a copy")
 	f.IntVar(&opts.replicationFactor, "replication-factor", 0, "replicas of created topics, without a file (default: the source's, at most the number of target brokers)")
 	f.StringVarP(&opts.output, "output", "o", "text", "`format`: text or json")
 	completeWords(cmd, "output", "text", "json")
@@ -77,7 +79,7 @@ func runReplicate(ctx context.Context, opts *replicateOptions, s streams) error 
 	}
 	progress := newProgress(opts.output, s)
 	logs.set(progress.Logs())
-	results := replicateAll(ctx, cs, flows, opts.untilCaughtUp, progress)
+	results := replicateAll(ctx, cs, flows, opts, progress)
 	progress.Close()
 	logs.set(s.err)
 	for _, r := range results {
@@ -101,7 +103,7 @@ func newProgress(output string, s streams) console.Progress {
 
 // replicateAll runs every flow at the same time. A flow that ends with an error does not end the others, but its
 // error is said at once.
-func replicateAll(ctx context.Context, cs *clusters, flows []*config.Flow, untilCaughtUp bool, progress console.Progress) []flowResult {
+func replicateAll(ctx context.Context, cs *clusters, flows []*config.Flow, opts *replicateOptions, progress console.Progress) []flowResult {
 	results := make([]flowResult, len(flows))
 	done := make(chan struct{})
 	for i, f := range flows {
@@ -114,7 +116,7 @@ func replicateAll(ctx context.Context, cs *clusters, flows []*config.Flow, until
 			if o, r.err = cs.engineOptions(f); r.err != nil {
 				return
 			}
-			o.UntilCaughtUp, o.OnReport = untilCaughtUp, progress.Report
+			o.UntilCaughtUp, o.Reopen, o.OnReport = opts.untilCaughtUp, opts.reopen, progress.Report
 			progress.Say("%s: copying topics from %s (%s) to %s (%s)", f.Name, f.Source, o.Source.ID(), f.Target, o.Target.ID())
 			r.doc, r.err = replicate.Run(ctx, o)
 			r.took = time.Since(started)

@@ -8,6 +8,7 @@ import (
 	"github.com/kferry/kferry/internal/kafka"
 	"github.com/kferry/kferry/internal/replicate/mirror"
 	"github.com/kferry/kferry/internal/report"
+	"github.com/kferry/kferry/internal/topics/settings"
 )
 
 // Options describe one flow. Zero values mean the defaults named.
@@ -22,8 +23,8 @@ type Options struct {
 	GroupExclude []*regexp.Regexp
 	NoGroups     bool // leave groups alone
 
-	ReplicationFactor int // of target topics; 0: the source's, at most the number of target brokers
-	MinInsyncReplicas int // of target topics; 0: the source's, at most the replication factor
+	Policy settings.Policy // replicas of target topics; zero: the source's, as far as the target can have them
+	Reopen bool            // put topics that were finalized back into the configuration of a copy
 
 	SplitOversized bool              // split batches that are larger than the target takes, instead of stopping
 	FillExpired    bool              // fill what retention took before it was copied, instead of stopping

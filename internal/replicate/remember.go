@@ -49,11 +49,30 @@ func (e *Engine) openState(ctx context.Context) error {
 		return &FlowTakenError{o.Flow, f.SourceCluster, o.Source.ID()}
 	}
 	e.store = store
+	if err := e.forgetFinalized(ctx); err != nil {
+		return err
+	}
 	flow := state.Flow{SourceCluster: o.Source.ID(), TargetCluster: o.Target.ID(), Created: e.startedAt, Written: kafka.Version}
 	if e.remembers.Flow != nil {
 		flow.Created = e.remembers.Flow.Created
 	}
 	return store.PutFlow(ctx, flow)
+}
+
+// forgetFinalized takes back, with Reopen, that topics were finalized.
+func (e *Engine) forgetFinalized(ctx context.Context) error {
+	if !e.o.Reopen {
+		return nil
+	}
+	var names []string
+	for name, m := range e.remembers.Memory {
+		if m.Finalized != nil {
+			names = append(names, name)
+			m.Finalized = nil
+			e.remembers.Memory[name] = m
+		}
+	}
+	return e.store.Reopened(ctx, names...)
 }
 
 // remembered is what an earlier run stored about a topic.
@@ -129,9 +148,6 @@ func (e *Engine) memories() []state.Memory {
 			continue // what was remembered before stays: it is what the fault is about
 		}
 		m := &state.Memory{Topic: name, SourceID: t.outcome.SourceID, TargetID: t.outcome.TargetID}
-		if old, ok := e.remembers.Memory[name]; ok && t.outcome.Finalized {
-			m.Finalized = old.Finalized
-		}
 		byTopic[name] = m
 	}
 	e.mu.Unlock()

@@ -11,7 +11,6 @@ import (
 	"github.com/kferry/kferry/internal/kafka"
 	"github.com/kferry/kferry/internal/report"
 	"github.com/kferry/kferry/internal/topics"
-	"github.com/kferry/kferry/internal/topics/settings"
 )
 
 // Run copies one flow until ctx ends (which is no error) or, with UntilCaughtUp, until everything that can be
@@ -45,11 +44,7 @@ func Run(ctx context.Context, o Options) (*report.Document, error) {
 		return nil, err
 	}
 	e.keeper = topics.NewKeeper(o.Source, o.Target, topics.Options{
-		Policy: settings.Policy{
-			Replication: settings.Count{N: o.ReplicationFactor},
-			MinInsync:   settings.Count{N: o.MinInsyncReplicas},
-		},
-		Remembered: e.remembered,
+		Policy: o.Policy, Remembered: e.remembered, Reopen: o.Reopen,
 	})
 	e.groupSyncer = groups.New(o.Source, o.Target, groups.Options{Include: o.GroupInclude, Exclude: o.GroupExclude})
 	e.watch(func() { e.endTxn.run(ctx) })

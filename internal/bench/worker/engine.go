@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 
 	"github.com/kferry/kferry/internal/replicate"
+	"github.com/kferry/kferry/internal/topics/settings"
 )
 
 // engine runs kferry's replication until it is caught up, under the CPU
@@ -60,7 +61,7 @@ func replicateTopic(ctx context.Context, s sides, replicas int) error {
 	}
 	defer target.Close()
 	doc, err := replicate.Run(ctx, replicate.Options{
-		Source: source, Target: target, ReplicationFactor: replicas, UntilCaughtUp: true,
+		Source: source, Target: target, Policy: settings.Policy{Replication: settings.Count{N: replicas}}, UntilCaughtUp: true,
 		Include: []*regexp.Regexp{regexp.MustCompile("^" + regexp.QuoteMeta(s.topic) + "$")},
 	})
 	if err != nil {

@@ -12,8 +12,9 @@ type ActionKind int
 // The actions. Each is answered by the event named, unless the machine is reset or faulted meanwhile.
 const (
 	// Open: read both ends of the partition (log ends, our last sequence, the target's last batch) and answer
-	// with Opened. With Settle, an append may still be on its way: drop the connection it went out on, and if
-	// the broker does not remember our producer id, wait until no late request can arrive any more.
+	// with Opened, once everything that was sent has been answered or its connection is gone. With Settle, an
+	// append may still be on its way: if the broker does not remember our producer id, wait until no late
+	// request can arrive any more. With Unguarded, markers may be: wait whatever the broker remembers.
 	Open ActionKind = iota + 1
 	// Compare: compare source and target records in [Base, Base+Count) and answer with Compared.
 	Compare
@@ -74,6 +75,7 @@ type Action struct {
 	Bytes      []byte // for Append, except Seed; ready to send
 	Owner      Owner  // of Bytes, may be nil; the driver releases it once the bytes are written or dropped
 	Settle     bool   // for Open
+	Unguarded  bool   // for Open, with Settle: the outcome of a filler without a sequence is not known
 	Fault      *fault.Fault
 }
 
@@ -81,7 +83,10 @@ type Action struct {
 func (a Action) String() string {
 	switch a.Kind {
 	case Open:
-		if a.Settle {
+		switch {
+		case a.Unguarded:
+			return "open settle unguarded"
+		case a.Settle:
 			return "open settle"
 		}
 		return "open"

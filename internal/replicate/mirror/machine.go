@@ -44,6 +44,9 @@ type Machine struct {
 	probing  bool           // a Probe is out
 	deleting bool           // a Delete is out
 
+	settle    bool // what was sent may still arrive: said with every Open until one is answered
+	unguarded bool // and a filler without a sequence is among it
+
 	inflight      []sent // appends that were not answered, oldest first
 	inflightBytes int
 	items         []item // fetched and not yet sent, in offset order
@@ -133,12 +136,15 @@ func (m *Machine) CaughtUp() bool {
 	return m.Idle() && m.source.Stable >= 0 && m.acked >= m.source.Stable
 }
 
-// reset drops everything in hand and opens the partition again.
+// reset drops everything in hand and opens the partition again. settle: the outcome of what was sent is not
+// known.
 func (m *Machine) reset(settle bool) {
+	m.settle = m.settle || settle
+	m.unguarded = m.unguarded || settle && m.barrier
 	m.drop()
 	m.generation++
 	m.phase = Opening
-	m.do(Action{Kind: Open, Settle: settle})
+	m.do(Action{Kind: Open, Settle: m.settle, Unguarded: m.unguarded})
 }
 
 func (m *Machine) drop() {

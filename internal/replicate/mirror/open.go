@@ -31,6 +31,7 @@ func (m *Machine) Opened(generation int, e Ends) {
 		return
 	}
 	m.opened++
+	m.settle, m.unguarded = false, false
 	m.source = Log{e.SourceStart, e.SourceHigh, e.SourceStable}
 	m.target = Log{Start: e.TargetStart, High: m.target.High}
 	m.acked, m.next, m.fetchFrom = e.TargetEnd, e.TargetEnd, e.TargetEnd
