@@ -140,6 +140,10 @@ func (r *run) bounds(p *partition) (from, to int64, ok bool) {
 			Detail: fmt.Sprintf("the target's log ends at %d, the source's at %d (last stable offset %d)", t.High, s.High, s.Stable)})
 	}
 	to = p.goal
+	if s.Start != t.Start && t.Stable < s.Start && t.Stable >= to {
+		ok = false
+		r.skip(p.topic, &p.Partition, "the log start", fmt.Sprintf("the source's moved to %d, which the target, whose log ends at %d, has not reached", s.Start, t.Stable))
+	}
 	if s.Stable < to {
 		ok = false
 		r.skipOffsets(p, s.Stable, to, "they are in or behind transactions that are still open on the source")

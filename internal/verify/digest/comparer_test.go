@@ -180,6 +180,51 @@ func TestComparer(t *testing.T) {
 			kind:   TimestampType, want: Stats{BatchesDecoded: 1},
 		},
 		{
+			name:   "a base timestamp that moves every record",
+			source: func(t *testing.T, l *logModel) { l.add(t, style{}, rec(0, "a", "1"), rec(1, "b", "2")) },
+			target: func(t *testing.T, l *logModel) {
+				l.add(t, style{}, rec(0, "a", "1"), rec(1, "b", "2"))
+				b, _, _ := batch.Next(l.batches[0].raw)
+				b.BaseTimestamp--
+				batch.Seal(b.Raw, b.Header)
+			},
+			kind: Timestamp, want: Stats{BatchesDecoded: 1},
+		},
+		{
+			name:   "aborted records with the filler's key and a value",
+			source: func(t *testing.T, l *logModel) { l.add(t, style{last: 2}, rec(0, "a", "1")) },
+			target: func(t *testing.T, l *logModel) {
+				l.add(t, style{}, rec(0, "a", "1"))
+				l.add(t, style{producer: 3, transactional: true}, rec(1, filler, ""))
+				l.abort(t, 2, 3, 1)
+			},
+			kind: Phantom, offset: 1, want: Stats{Records: 1, BatchesDecoded: 1, AbortedForeign: 1, MarkersTarget: 1},
+		},
+		{
+			name:   "a lost record before somebody else's aborted data",
+			source: func(t *testing.T, l *logModel) { l.add(t, style{last: 3}, rec(0, "a", "1"), rec(1, "b", "2")) },
+			target: func(t *testing.T, l *logModel) {
+				l.add(t, style{}, rec(0, "a", "1"))
+				l.add(t, style{producer: 3, transactional: true}, rec(2, "x", "y"))
+				l.abort(t, 3, 3, 2)
+			},
+			kind: Missing, offset: 1, want: Stats{Records: 1, BatchesDecoded: 1, MarkersTarget: 1},
+		},
+		{
+			name: "a producer's plain records beside its aborted transaction",
+			source: func(t *testing.T, l *logModel) {
+				l.add(t, style{producer: 3, transactional: true}, rec(0, "a", "1"))
+				l.add(t, style{producer: 3}, rec(1, "b", "2"))
+				l.abort(t, 2, 3, 0)
+			},
+			target: func(t *testing.T, l *logModel) {
+				l.marker(t, 0, 8, batch.Abort)
+				l.add(t, style{}, rec(1, "b", "2"))
+				l.marker(t, 2, 8, batch.Abort)
+			},
+			want: Stats{Records: 1, BatchesIdentical: 1, AbortedNotCopied: 1, MarkersSource: 1, MarkersTarget: 2},
+		},
+		{
 			name: "only the range counts",
 			cfg:  Config{From: 1, To: 3},
 			source: func(t *testing.T, l *logModel) {
@@ -285,6 +330,39 @@ func TestCorruptBatches(t *testing.T) {
 	d.batches[1].raw = encode(t, style{}, []batch.Record{rec(2, "c", "3"), rec(3, "d", "4")})
 	diff, _ = run(t, Config{To: 4}, s, d, 1<<20)
 	checkDifference(t, diff, Corrupt, 2)
+}
+
+func TestSplit(t *testing.T) {
+	var l logModel
+	l.add(t, style{}, rec(0, "a", "1"))
+	l.add(t, style{}, rec(1, "b", "2"))
+	all := l.fetch(0, 1<<20).Records
+	// A batch that ends before the offset asked for is nobody's business, damaged or not.
+	l.batches[0].raw[65] ^= 1
+	c := Split(Fetch{From: 1, Records: l.fetch(0, 1<<20).Records})
+	if c.corrupt != nil || c.Next != 2 || len(c.pieces) != 1 {
+		t.Errorf("chunk %+v, want offsets 1 to 2", c)
+	}
+	// Half a batch says how much is needed, half a second batch waits for the next fetch.
+	if c = Split(Fetch{Records: all[:20]}); c.Useful() || c.Need != len(all)/2 {
+		t.Errorf("half a batch: %+v, want a need of %d bytes", c, len(all)/2)
+	}
+	if c = Split(Fetch{Records: all[:len(all)-1]}); c.Next != 1 || c.Need != 0 {
+		t.Errorf("one batch and a half: %+v", c)
+	}
+	if c = Split(Fetch{}); c.Useful() || c.Need != 0 {
+		t.Errorf("nothing: %+v", c)
+	}
+	// Two batches at one offset.
+	for _, to := range []int64{0, 1} {
+		var s logModel
+		s.add(t, style{last: 5}, rec(0, "a", "1"))
+		s.add(t, style{}, rec(3, "b", "2"))
+		c = Split(Fetch{To: to, Records: s.fetch(0, 1<<20).Records})
+		if (c.corrupt != nil) != (to == 0) || (to == 0 && (c.corrupt.Offset != 3 || c.Next != 3 || len(c.pieces) != 0)) {
+			t.Errorf("overlapping batches up to %d: %+v", to, c)
+		}
+	}
 }
 
 func TestFeedRefusesGaps(t *testing.T) {
