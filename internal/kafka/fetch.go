@@ -35,6 +35,7 @@ type Divergence struct {
 // FetchedPartition is the answer for one partition. Records aliases the buffer of the whole answer.
 type FetchedPartition struct {
 	estate.TopicPartition
+	From          int64 // the offset that was asked for
 	Err           error // a kerr error, nil if all is well
 	HighWatermark int64
 	LastStable    int64 // -1 when the broker does not tell
@@ -202,7 +203,9 @@ func (s *Session) take(resp *kmsg.FetchResponse, buf *Buffer) (*FetchAnswer, err
 			name = s.byID[t.TopicID]
 		}
 		for j := range t.Partitions {
-			a.Partitions = append(a.Partitions, toFetched(name, &t.Partitions[j]))
+			f := toFetched(name, &t.Partitions[j])
+			f.From = s.want[f.TopicPartition].Offset
+			a.Partitions = append(a.Partitions, f)
 		}
 	}
 	return a, nil
