@@ -49,6 +49,25 @@ func (c *Cluster) Append(ctx context.Context, topic string, records []Record) er
 	return nil
 }
 
+// appendPatience is how long Append waits for an answer, whatever its caller's context says.
+const appendPatience = 30 * time.Second
+
+// produceWithin is ProduceSync that ends with its context. franz-go's does not: a batch of its idempotent producer
+// whose outcome is unknown cannot be taken back, and a target that went away while kferry was ending kept it from
+// ending. Closing the client ends what is left behind here.
+func (c *Cluster) produceWithin(ctx context.Context, records []*kgo.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, appendPatience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.client.ProduceSync(ctx, records...).FirstErr() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 const (
 	// readAttempts times readPause is how long a topic may be without a leader, as it is after its creation
 	// and while leaders are elected, before reading it fails.
