@@ -105,8 +105,8 @@ func (e *Engine) open(ctx context.Context, p *partition, a mirror.Action, source
 	if err != nil {
 		return err
 	}
-	if a.Settle && ends.Sequence < 0 {
-		// No sequence guards this partition: a request that was cut off may still land.
+	if a.Settle && (a.Unguarded || ends.Sequence < 0) {
+		// No sequence guards this partition, or not what was cut off: it may still land.
 		if !sleep(ctx, settleTime) {
 			return ctx.Err()
 		}
@@ -135,7 +135,7 @@ func (e *Engine) open(ctx context.Context, p *partition, a mirror.Action, source
 	return nil
 }
 
-// awaitQuiet returns when every produce request of the partition was answered, or its connection died.
+// awaitQuiet returns when every append and filler of the partition was answered, or its connection died.
 func (p *partition) awaitQuiet() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -218,6 +218,10 @@ func (e *Engine) compare(ctx context.Context, p *partition, a mirror.Action, sou
 		verify.Side{Cluster: e.o.Target, Leader: target},
 		a.Base, a.Base+a.Count, verify.RangeOptions{SourceMayThin: p.compacted})
 	if err != nil {
+		if e.startsBehind(ctx, a.Base, source) {
+			p.step(func(m *mirror.Machine) { m.SourceReadFailed() })
+			return nil
+		}
 		return err
 	}
 	var d *mirror.Difference
@@ -229,6 +233,12 @@ func (e *Engine) compare(ctx context.Context, p *partition, a mirror.Action, sou
 		p.known = p.known || d == nil // what passed once is ours: from now on a difference is somebody's doing
 	})
 	return nil
+}
+
+// startsBehind says whether the source's log start has passed an offset that was to be read.
+func (e *Engine) startsBehind(ctx context.Context, offset int64, source kafka.Leader) bool {
+	ends := e.o.Source.Ends(ctx, []kafka.Leader{source})[source.TopicPartition]
+	return ends.Err == nil && ends.Start > offset
 }
 
 func (e *Engine) deleteBefore(ctx context.Context, p *partition, a mirror.Action, target kafka.Leader) error {

@@ -72,17 +72,19 @@ func (f *endTxnFiller) run(ctx context.Context) {
 // round gives each partition one marker.
 func (f *endTxnFiller) round(ctx context.Context, jobs []markJob) {
 	e := f.engine
-	var tps []estate.TopicPartition
-	var live []markJob
-	for _, j := range jobs {
-		if j.p.wants(j.act) {
-			live, tps = append(live, j), append(tps, j.p.TopicPartition)
-		}
-	}
+	live := beginAll(f.replicated(ctx, jobs))
+	defer finishAll(live)
 	if len(live) == 0 {
 		return
 	}
+	var tps []estate.TopicPartition
+	for _, j := range live {
+		tps = append(tps, j.p.TopicPartition)
+	}
 	err := e.emptyTransaction(ctx, f.txn, tps)
+	if err != nil {
+		e.settleTransaction(ctx, f.txn)
+	}
 	for _, j := range live {
 		if err == nil {
 			_, target := j.p.leaders()
@@ -98,6 +100,43 @@ func (f *endTxnFiller) round(ctx context.Context, jobs []markJob) {
 		e.trouble("fill gaps by transactions", err)
 		e.refreshSoon()
 		sleep(ctx, choreRetryMin)
+	}
+}
+
+// replicated returns the jobs before whose markers everything is replicated, and puts the others back. A
+// coordinator takes a marker to whatever leader a partition gets, even to one that has lost what acks=1 had
+// acknowledged before it.
+func (f *endTxnFiller) replicated(ctx context.Context, jobs []markJob) []markJob {
+	var leaders []kafka.Leader
+	for _, j := range jobs {
+		_, target := j.p.leaders()
+		leaders = append(leaders, target)
+	}
+	high := f.engine.o.Target.HighWatermarks(ctx, leaders)
+	var ready []markJob
+	for _, j := range jobs {
+		switch h := high[j.p.TopicPartition]; {
+		case h.Err == nil && h.High >= j.act.Base:
+			ready = append(ready, j)
+		case j.p.wants(j.act):
+			f.engine.later(choreRetryMin, func() { f.add(j) })
+		}
+	}
+	return ready
+}
+
+// settleTransaction returns when no transaction of an id is under way any more, or never will be: what it wrote
+// last is then in the log, and only then both ends may be read again.
+func (e *Engine) settleTransaction(ctx context.Context, txn string) {
+	for wait := choreRetryMin; ; wait = min(2*wait, choreRetryMax) {
+		_, err := e.o.Target.InitProducer(ctx, txn, transactionTimeout)
+		if err == nil || kafka.TroubleOf(err) == kafka.Denied {
+			return
+		}
+		e.trouble("settle filler transaction", err, "id", txn)
+		if !sleep(ctx, wait) {
+			return
+		}
 	}
 }
 
@@ -141,13 +180,21 @@ func (e *Engine) abortFill(ctx context.Context, p *partition, a mirror.Action, t
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	high := e.o.Target.HighWatermarks(ctx, []kafka.Leader{target})[p.TopicPartition]
+	if high.Err != nil {
+		return high.Err
+	}
+	if high.High < a.Base { // see endTxnFiller.replicated
+		return fmt.Errorf("fill the gap at offset %d of %s: the target is replicated up to %d only", a.Base, p.TopicPartition, high.High)
+	}
+	if !p.begin(a) {
+		return nil
+	}
+	defer p.finish()
 	end, err := e.abortedRecords(ctx, p, a, target, txn)
 	if err != nil {
 		e.trouble("fill gap by an aborted transaction", err, "topic", p.Topic, "partition", p.Partition)
-		// Whatever was begun must not stay open: its marker belongs into this gap.
-		if _, ierr := e.o.Target.InitProducer(ctx, txn, transactionTimeout); ierr != nil {
-			e.trouble("abort filler transaction", ierr, "id", txn)
-		}
+		e.settleTransaction(e.ctx, txn) // its marker belongs into this gap
 		p.step(func(m *mirror.Machine) { m.Unknown(a.Generation) })
 		return nil
 	}

@@ -31,6 +31,23 @@ type markJob struct {
 	act mirror.Action
 }
 
+// beginAll begins the jobs whose answer is still wanted, and returns them.
+func beginAll(jobs []markJob) []markJob {
+	var live []markJob
+	for _, j := range jobs {
+		if j.p.begin(j.act) {
+			live = append(live, j)
+		}
+	}
+	return live
+}
+
+func finishAll(live []markJob) {
+	for _, j := range live {
+		j.p.finish()
+	}
+}
+
 // marksPerRequest bounds one request over all its partitions; a broker writes ten to fifty thousand markers a
 // second.
 const marksPerRequest = 5_000
@@ -84,12 +101,8 @@ func (k *marker) run(ctx context.Context) {
 
 // write sends one request and waits for its answer.
 func (k *marker) write(ctx context.Context, jobs []markJob) {
-	var live []markJob
-	for _, j := range jobs {
-		if j.p.wants(j.act) {
-			live = append(live, j)
-		}
-	}
+	live := beginAll(jobs)
+	defer finishAll(live)
 	if len(live) == 0 {
 		return
 	}

@@ -22,7 +22,7 @@ type partition struct {
 	target      kafka.Leader
 	outbox      []mirror.Action // appends to be sent, in order
 	queuedAt    *appender       // whose ready list it is in, nil if in none that still counts
-	outstanding int             // produce requests sent for it and not answered, of all generations
+	outstanding int             // requests that change the target's log, sent and not answered, of all generations
 	quiet       *sync.Cond      // outstanding became 0
 	reads       position        // what its fetcher was told last
 	rate        meter
@@ -41,6 +41,28 @@ func newPartition(e *Engine, tp estate.TopicPartition) *partition {
 	p := &partition{TopicPartition: tp, engine: e}
 	p.quiet = sync.NewCond(&p.mu)
 	return p
+}
+
+// begin notes that a filler for an action is about to be sent: until finish, nobody reads the target's end. It
+// is false if the machine does not wait for the action any more.
+func (p *partition) begin(a mirror.Action) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.Generation != p.machine.Generation() {
+		return false
+	}
+	p.outstanding++
+	return true
+}
+
+// finish notes that a filler was answered, or can be on its way no more than a request whose connection died.
+func (p *partition) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.outstanding--
+	if p.outstanding == 0 {
+		p.quiet.Broadcast()
+	}
 }
 
 // step gives the machine one event and carries out what it asks for. It must not be called with p.mu held.

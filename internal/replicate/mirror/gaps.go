@@ -28,6 +28,13 @@ func (m *Machine) fillGap() bool {
 	if how == fillWait || len(m.inflight) > 0 { // a filler without a sequence waits for all before it
 		return false
 	}
+	if m.late && m.cfg.Compacted {
+		// A record whose append was cut off may have been compacted away since. That append would still fit the
+		// sequence, and a marker does not stop it: wait until it cannot arrive any more.
+		m.unguarded = true
+		m.reset(true)
+		return false
+	}
 	width := it.end - it.base
 	switch how {
 	case fillMarkers:
@@ -35,10 +42,10 @@ func (m *Machine) fillGap() bool {
 		if m.cfg.CanMark {
 			n = min(width, maxMarks)
 		}
-		m.barrier, m.filledBy = true, Mark
+		m.barrier, m.filledBy, m.fillEnd = true, Mark, it.base+n
 		m.do(Action{Kind: Mark, Base: it.base, Count: n})
 	case fillAborted:
-		m.barrier, m.filledBy = true, Abort
+		m.barrier, m.filledBy, m.fillEnd = true, Abort, it.end
 		m.do(Action{Kind: Abort, Base: it.base, Count: width})
 	case fillNone:
 		m.stop(fault.GapRefused, it.base, width,
@@ -198,6 +205,10 @@ func (m *Machine) Filled(generation int, end int64) {
 	}
 	if it.base == it.end {
 		m.popHead()
+	}
+	if end > m.fillEnd { // a coordinator's second marker, which fits the gap, or somebody else's record: look
+		m.reset(false)
+		return
 	}
 	m.pump()
 	m.followLogStart()

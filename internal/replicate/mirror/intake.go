@@ -67,23 +67,28 @@ func (m *Machine) Probed(generation int, f Fetch) {
 	m.followLogStart()
 }
 
-// SourceReadFailed says that the source could not be read where the machine is: the offset is out of range.
-// Both ends are read again, and what is found there decides.
+// SourceReadFailed says that the source could not be read where the machine is, or where a comparison was to
+// begin: the offset is out of range. Both ends are read again, and what is found there decides.
 func (m *Machine) SourceReadFailed() {
-	if m.phase == Copying {
+	if m.phase == Copying || m.phase == Comparing {
 		m.reset(false)
 	}
 }
 
 // Diverged says that the source's history parts from what was copied: its leader epoch `epoch` ended at
-// `end`, before where the machine stands.
+// `end`, before where the machine reads. If nothing of what is lost was sent yet, what was read is dropped and
+// read anew.
 func (m *Machine) Diverged(epoch int32, end int64) {
 	if m.phase == Faulted {
 		return
 	}
-	m.stop(fault.Truncation, end, m.fetchFrom-end,
+	if end >= m.next {
+		m.reset(false)
+		return
+	}
+	m.stop(fault.Truncation, end, m.next-end,
 		"the source lost records that were already copied (unclean leader election); rebuild the topic on the target, or decide that the target's copy is the right one",
-		"the source's leader epoch %d ended at offset %d, but offsets up to %d were already read from it", epoch, end, m.fetchFrom)
+		"the source's leader epoch %d ended at offset %d, but offsets up to %d were already copied from it", epoch, end, m.next)
 }
 
 func (m *Machine) noteSource(f Fetch) {

@@ -40,12 +40,14 @@ type Machine struct {
 	producer batch.Producer // Sequence is that of the next append
 	live     bool           // the broker holds our sequence for this partition: appends are conditional
 	filledBy ActionKind     // of the last filler that went out: Mark or Abort
+	fillEnd  int64          // where the log ends at most after it
 	barrier  bool           // a filler without a sequence is out: nothing may follow it yet
 	probing  bool           // a Probe is out
 	deleting bool           // a Delete is out
 
 	settle    bool // what was sent may still arrive: said with every Open until one is answered
 	unguarded bool // and a filler without a sequence is among it
+	late      bool // appends of an earlier generation may still arrive, held off by nothing but their sequence
 
 	inflight      []sent // appends that were not answered, oldest first
 	inflightBytes int
@@ -136,11 +138,12 @@ func (m *Machine) CaughtUp() bool {
 	return m.Idle() && m.source.Stable >= 0 && m.acked >= m.source.Stable
 }
 
-// reset drops everything in hand and opens the partition again. settle: the outcome of what was sent is not
-// known.
+// reset drops everything in hand and opens the partition again. settle: something may be on its way without
+// the machine's waiting for it. What it does wait for may yet be cut off, and its answer would be of the past.
 func (m *Machine) reset(settle bool) {
-	m.settle = m.settle || settle
-	m.unguarded = m.unguarded || settle && m.barrier
+	m.settle = m.settle || settle || m.barrier || len(m.inflight) > 0
+	m.unguarded = m.unguarded || m.barrier
+	m.late = m.late || len(m.inflight) > 0
 	m.drop()
 	m.generation++
 	m.phase = Opening

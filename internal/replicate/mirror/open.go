@@ -31,6 +31,9 @@ func (m *Machine) Opened(generation int, e Ends) {
 		return
 	}
 	m.opened++
+	if m.unguarded || m.settle && e.Sequence < 0 { // the driver waited for them
+		m.late = false
+	}
 	m.settle, m.unguarded = false, false
 	m.source = Log{e.SourceStart, e.SourceHigh, e.SourceStable}
 	m.target = Log{Start: e.TargetStart, High: m.target.High}
@@ -94,6 +97,12 @@ func (m *Machine) targetAhead(e Ends) {
 // overtaken: retention on the source deleted records before they were copied.
 func (m *Machine) overtaken(e Ends) {
 	lost := e.SourceStart - e.TargetEnd
+	if !e.Known && e.TargetTail == TailOther { // nothing on the source is left to compare it with
+		m.stop(fault.NotAPrefix, e.TargetStart, e.TargetEnd-e.TargetStart,
+			"recreate the target topic, or leave it out of the flow",
+			"the target holds offsets %d to %d, which kferry did not write and the source does not have: its log starts at %d", e.TargetStart, e.TargetEnd-1, e.SourceStart)
+		return
+	}
 	if m.cfg.FillExpired {
 		m.traffic.GapsExpired += lost
 		m.seed()

@@ -129,7 +129,7 @@ func (s *sourceLog) stable() int64 {
 	for _, first := range s.open {
 		stable = min(stable, first)
 	}
-	return stable
+	return max(stable, s.start)
 }
 
 // grow appends something random.
@@ -219,6 +219,8 @@ func (s *sourceLog) clean(rng *rand.Rand) {
 		if b.control() {
 			if rng.IntN(3) > 0 || s.needsMarker(b) {
 				kept = append(kept, b)
+			} else { // what is in no index needs no marker, and the other way round
+				s.aborted = slices.DeleteFunc(s.aborted, func(a abortedTxn) bool { return a.pid == b.pid && a.last == b.base })
 			}
 			continue
 		}
@@ -231,14 +233,14 @@ func (s *sourceLog) clean(rng *rand.Rand) {
 	s.batches = kept
 }
 
-// needsMarker says whether data of the transaction that an abort marker ends is still there.
+// needsMarker says whether a batch of the transaction that an abort marker ends is still there, empty or not.
 func (s *sourceLog) needsMarker(marker *sourceBatch) bool {
 	for _, a := range s.aborted {
 		if a.pid != marker.pid || a.last != marker.base {
 			continue
 		}
 		for _, b := range s.batches {
-			if b.pid == a.pid && b.base >= a.first && b.base < a.last && len(b.records) > 0 {
+			if b.pid == a.pid && b.base >= a.first && b.base < a.last {
 				return true
 			}
 		}

@@ -22,6 +22,7 @@ const (
 // entry is one offset of the target's log.
 type entry struct {
 	kind entryKind
+	last bool // of its batch
 	record
 	pid      int64
 	sequence int32
@@ -82,6 +83,7 @@ func (t *targetLog) produce(raw []byte, kind entryKind) (base int64, err error) 
 		t.entries = append(t.entries, entry{kind: kind, record: record{r.Timestamp, string(r.Key), string(r.Value)}, pid: b.ProducerID, sequence: batch.NextSequence(first, int32(t.end()-base))})
 		return nil
 	})
+	t.entries[len(t.entries)-1].last = true
 	t.remember(appended{first, last, base})
 	return base, err
 }
@@ -96,7 +98,15 @@ func (t *targetLog) remember(a appended) {
 // fill appends n entries that carry nothing.
 func (t *targetLog) fill(n int64, kind entryKind) {
 	for range n {
-		t.entries = append(t.entries, entry{kind: kind})
+		t.entries = append(t.entries, entry{kind: kind, last: true})
+	}
+}
+
+// replicate lets the followers have at least n more offsets, whole batches.
+func (t *targetLog) replicate(n int64) {
+	for t.high < t.end() && (n > 0 || !t.entries[t.high-1].last) {
+		t.high++
+		n--
 	}
 }
 

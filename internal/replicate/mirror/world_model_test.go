@@ -25,13 +25,20 @@ type world struct {
 	limbo   []mirror.Action // requests of dead connections that the broker may still find in a queue
 	chores  []mirror.Action
 
-	known    bool // the flow copied here before
-	all      map[int64]record
+	known    bool                  // the flow copied here before
+	all      map[int64]record      // what the source ever had, by offset
+	ever     map[record]int64      // and where; values are unique
 	excuses  map[fault.Kind]string // faults that may come of what was done, and of what
 	foreign  int64                 // first offset that somebody else wrote or moved; -1
 	calm     bool                  // nothing goes wrong any more
 	log      []string
 	restarts int
+	twice    bool // a coordinator wrote a marker more than it was asked for
+	lately   bool // a late request arrived since both ends were read
+	// blind: the topic is compacted, and somebody wrote to the target, or the source lost a tail while kferry was
+	// not running. What is on the target and not on the source counts as compacted away, so it cannot always be
+	// found out, and the ending is not judged.
+	blind bool
 }
 
 type answer struct {
@@ -44,7 +51,7 @@ const producerID = 7000
 
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	w := &world{rng: rng, src: newSourceLog(), tgt: &targetLog{}, all: map[int64]record{}, excuses: map[fault.Kind]string{}, foreign: -1}
+	w := &world{rng: rng, src: newSourceLog(), tgt: &targetLog{}, all: map[int64]record{}, ever: map[record]int64{}, excuses: map[fault.Kind]string{}, foreign: -1}
 	one := func(n int) bool { return rng.IntN(n) == 0 }
 	w.cfg = mirror.Config{
 		Topic: "t", MaxBatchBytes: 1 << 20, Compacted: !one(3), FillExpired: one(2), CanMark: !one(3), CanAbort: true,
@@ -87,7 +94,7 @@ func (w *world) growSource() {
 			if b.attributes&bitLogAppendTime != 0 {
 				r.timestamp = b.appended
 			}
-			w.all[at] = r
+			w.all[at], w.ever[r] = r, at
 		}
 	}
 }
@@ -133,7 +140,9 @@ func (w *world) process(a mirror.Action) answer {
 		n := a.Count
 		if !w.cfg.CanMark && !w.calm && w.one(20) {
 			n++ // a coordinator that tries again writes a second one
+			w.twice = true
 			w.excuses[fault.ForeignAppend] = "a coordinator wrote a marker twice"
+			w.excuses[fault.NotAPrefix] = "a coordinator wrote a marker twice"
 		}
 		w.tgt.fill(n, entryMarker)
 		return answer{generation: a.Generation, base: w.tgt.end()}
@@ -156,7 +165,7 @@ func (w *world) cut(markers bool) {
 	if !markers {
 		return
 	}
-	if w.mark != nil && w.one(2) {
+	if w.mark != nil && (w.cfg.CanMark || w.tgt.high >= w.mark.Base) && w.one(2) {
 		w.limbo = append(w.limbo, *w.mark)
 	}
 	w.mark = nil
@@ -167,18 +176,17 @@ func (w *world) arrive() {
 	a := w.limbo[0]
 	w.limbo = w.limbo[1:]
 	ans := w.process(a)
+	w.lately = true
 	w.say("late: %s: %d %v", a, ans.base, ans.err)
 }
 
-// lateRequests lets everything that is still on its way arrive, or not.
-func (w *world) lateRequests(all bool) {
-	for len(w.limbo) > 0 {
-		if all || w.one(2) {
-			w.arrive()
-		} else {
-			w.limbo = w.limbo[1:]
-		}
+// lateRequests lets what is still on its way arrive up to some request, and the rest never: a connection has no
+// holes.
+func (w *world) lateRequests() {
+	for n := w.rng.IntN(len(w.limbo) + 1); n > 0; n-- {
+		w.arrive()
 	}
+	w.limbo = nil
 }
 
 // quiet says whether no request that changes the target is without an answer.
@@ -197,11 +205,19 @@ func (w *world) errand(i int) bool {
 	if a.Kind == mirror.Abort && w.tgt.high < a.Base {
 		return false // as with markers of a coordinator
 	}
+	if a.Kind == mirror.Compare && a.Base+a.Count > w.src.stable() {
+		return false // cannot be read in read_committed
+	}
 	w.chores = slices.Delete(w.chores, i, i+1)
 	switch a.Kind {
 	case mirror.Open:
 		w.open(a)
 	case mirror.Compare:
+		if a.Base < w.src.start {
+			w.say("compare from %d: out of range", a.Base)
+			w.m.SourceReadFailed()
+			break
+		}
 		diff := w.compare(a.Base, a.Base+a.Count)
 		w.say("compared: %v", diff)
 		w.m.Compared(a.Generation, diff, w.known)
@@ -229,9 +245,10 @@ func (w *world) errand(i int) bool {
 
 func (w *world) open(a mirror.Action) {
 	if a.Settle && (a.Unguarded || w.tgt.sequence() < 0) {
-		w.lateRequests(false) // the driver waits until none can arrive any more
+		w.lateRequests() // the driver waits until none can arrive any more
 		w.tgt.high = w.tgt.end()
 	}
+	w.lately = false
 	e := mirror.Ends{
 		SourceStart: w.src.start, SourceHigh: w.src.high, SourceStable: w.src.stable(),
 		TargetStart: w.tgt.start, TargetEnd: w.tgt.end(), TargetTail: w.tgt.tail(), Sequence: w.tgt.sequence(), Known: w.known,
@@ -242,6 +259,11 @@ func (w *world) open(a mirror.Action) {
 
 // abort fills a gap by filler records in an aborted transaction.
 func (w *world) abort(a mirror.Action) {
+	if w.tgt.end() != a.Base { // the first batch tells
+		w.tgt.fill(2, entryAborted)
+		w.m.Unknown(a.Generation)
+		return
+	}
 	n := a.Count - 1
 	if w.cfg.CanMark && a.Count > 4 {
 		n -= 2
@@ -313,6 +335,10 @@ func (w *world) finishMark() {
 	w.mark = nil
 	ans := w.process(a)
 	w.say("marked: log end %d", ans.base)
-	w.m.Filled(a.Generation, ans.base)
+	if w.cfg.CanMark { // the broker answers without an offset
+		w.m.Filled(a.Generation, a.Base+a.Count)
+	} else {
+		w.m.Filled(a.Generation, ans.base)
+	}
 	w.obey()
 }
