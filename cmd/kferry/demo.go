@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -26,13 +25,15 @@ func newDemoCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See kferry at work without any cluster, in half a minute",
-		Long: `Starts two embedded Kafka-protocol clusters on loopback, fills the source with a hard history (log starts far
-above 0, all codecs, transactions that commit and abort, a compacted topic with holes), lets producers and
-consumer groups work on it, and carries everything to the target with the same engine that replicate uses. Then
-the producers stop, every record is compared at equal offsets, and it ends by itself.
+		Long: `Starts two embedded Kafka-protocol clusters on loopback, fills the source with
+a hard history (log starts far above 0, all codecs, transactions that commit
+and abort, a compacted topic with holes), lets producers and consumer groups
+work on it, and carries everything to the target with the same engine that
+replicate uses. Then the producers stop, every record is compared at equal
+offsets, and it ends by itself.
 
-The embedded clusters are kinder than brokers in places: the demo shows what kferry does, the project's tests on
-real brokers prove it.` +
+The embedded clusters are kinder than brokers in places: the demo shows what
+kferry does, the project's tests on real brokers prove it.` +
 			exitHelp(exitOK, exitFailed, exitDifferent, exitIncomplete, exitFaults, exitInterrupted),
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), opts, s) },
@@ -50,7 +51,7 @@ func runDemo(ctx context.Context, opts *demoOptions, s streams) error {
 	progress := newProgress("text", s)
 	logs.set(progress.Logs())
 	out, err := demo.Run(ctx, demo.Options{
-		Say: progress.Say, OnReport: progress.Report, Live: opts.live, Logger: slog.With("flow", "demo"),
+		Say: progress.Say, OnReport: progress.Report, Live: opts.live,
 		Done: func(out *demo.Outcome) {
 			progress.Close()
 			logs.set(s.err)
@@ -99,26 +100,43 @@ func writeOutcome(w io.Writer, out *demo.Outcome) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	for _, line := range outcomeLines(out) {
+		if err := console.WriteText(w, line, tableWidth(w)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outcomeLines are the findings, the verdict last.
+func outcomeLines(out *demo.Outcome) (lines []string) {
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	for _, d := range out.Verify.Differences {
-		fmt.Fprintf(w, "DIFFERENT %s-%d at offset %d: %s: %s\n", d.Topic, d.Partition, d.Offset, d.Kind, d.Detail)
+		place := d.Topic
+		if d.Partition >= 0 {
+			place = fmt.Sprintf("%s-%d at offset %d", d.Topic, d.Partition, d.Offset)
+		}
+		add("DIFFERENT %s: %s: %s", place, d.Kind, d.Detail)
 	}
 	for _, k := range out.Verify.Skipped {
-		fmt.Fprintf(w, "NOT COMPARED %s: %s: %s\n", k.Topic, k.What, k.Why)
+		add("NOT COMPARED %s: %s: %s", k.Topic, k.What, k.Why)
 	}
 	for i := range out.Document.Faults {
-		fmt.Fprintf(w, "FAULT %s\n", console.Clean(out.Document.Faults[i].Error()))
+		add("FAULT %s", out.Document.Faults[i].Error())
 	}
 	for _, g := range out.Groups {
 		verdict := "equal"
 		if !g.Equal() {
 			verdict = "NOT EQUAL"
 		}
-		fmt.Fprintf(w, "group %-15s %d of %d positions on the target are those of the source: %s\n", g.Group, g.Same, g.Partitions, verdict)
+		add("group %-15s %d of %d positions are the same on the target: %s", g.Group, g.Same, g.Partitions, verdict)
 	}
-	_, err := fmt.Fprintf(w, "\n%s: %d records compared at equal offsets (%s), %d of %d batches passed as they are, after %s.\n",
+	t := out.Document.Totals
+	add("")
+	add("%s: %d records compared at equal offsets (%s). %d of %d batches were passed as they are. It took %s.",
 		strings.ToUpper(out.Verify.Result), out.Verify.RecordsCompared, console.Bytes(out.Verify.BytesCompared),
-		out.Document.Totals.BatchesRaw, out.Document.Totals.BatchesRaw+out.Document.Totals.BatchesRecoded, console.Duration(out.Took))
-	return err
+		t.BatchesRaw, t.BatchesRaw+t.BatchesRecoded, console.Duration(out.Took))
+	return lines
 }
 
 // demoCode is 0 only if there is no fault, no difference, nothing left out and no position that differs.

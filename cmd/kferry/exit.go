@@ -35,9 +35,9 @@ var exitCodes = []struct {
 }{
 	{exitOK, "done, and nothing is wrong"},
 	{exitFailed, "failed for a reason that has no code of its own"},
-	{exitUsage, "wrong flags or configuration; source and target are the same cluster"},
+	{exitUsage, "wrong flags or configuration; source and target are one cluster"},
 	{exitDifferent, "verify found a difference"},
-	{exitRefused, "refused before any record was written: no topic matches, a permission is missing, the target topic is not a prefix of the source's or has other partitions, ..."},
+	{exitRefused, "refused: no topic matches, a permission is missing, a target does not fit"},
 	{exitIncomplete, "verify found no difference but could not compare everything"},
 	{exitFaults, "at least one partition is faulted"},
 	{exitUnreachable, "a cluster cannot be reached or does not accept the credentials"},

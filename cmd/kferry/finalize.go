@@ -32,12 +32,14 @@ func newFinalizeCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "finalize",
 		Short: "Give target topics the source's configuration",
-		Long: `While a topic is copied its target has a configuration that lets every batch pass unchanged (compression.type
-producer, CreateTime, no timestamp limits, no compaction of what is not complete, ...). finalize gives it the
-effective configuration of the source, and kferry remembers that and never turns it back.
+		Long: `While a topic is copied its target has a configuration that lets every batch
+pass unchanged (compression.type producer, CreateTime, no timestamp limits, no
+compaction of what is not complete, ...). finalize gives it the effective
+configuration of the source, and kferry remembers that and never turns it back.
 
-Topics that are behind or faulted are left alone, and the exit code is 4, unless --force is given. Run it when the
-writers have stopped on the source: what a finalized topic's configuration does not let pass cannot be copied.` +
+Topics that are behind or faulted are left alone, and the exit code is 4,
+unless --force is given. Run it when the writers have stopped on the source:
+what a finalized topic's configuration does not let pass cannot be copied.` +
 			exitHelp(exitOK, exitFailed, exitUsage, exitRefused, exitUnreachable, exitInterrupted),
 		Example: `  kferry finalize -f migration.yaml --dry-run
   kferry finalize -f migration.yaml --topics 'orders.*' --yes`,
@@ -221,7 +223,7 @@ func printFinalized(out io.Writer, asJSON bool, flow *config.Flow, all []topics.
 	rows := []console.ConfigChange{}
 	for _, f := range all {
 		for _, c := range f.Changes {
-			rows = append(rows, console.ConfigChange{Flow: flow.Name, Topic: f.Topic, Key: c.Key, From: c.From, To: c.To})
+			rows = append(rows, console.ConfigChange{Flow: flow.Name, Topic: f.Topic, Key: c.Key, From: c.From, To: c.To, Removed: c.Remove})
 		}
 		for _, n := range f.Notes {
 			complain(s, fmt.Errorf("finalize topic %s: %s", f.Topic, n))

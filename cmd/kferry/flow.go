@@ -205,7 +205,6 @@ func (cs *clusters) engineOptions(f *config.Flow) (replicate.Options, error) {
 		WideGap: f.Gaps.Wide, WideHoles: mirror.HoleFiller(f.Gaps.Compacted), Fillers: replicate.FillerPermission(f.Gaps.Permission),
 		SeedLimit: f.SeedLimit, TopicRefresh: f.TopicRefreshInterval, GroupInterval: f.GroupSyncInterval,
 		MemoryBytes: int64(f.Limits.Memory), InFlightBytes: int64(f.Limits.InFlightBytes), BytesPerSecond: int64(f.Limits.BytesPerSecond),
-		Logger: slog.With("flow", f.Name),
 	}
 	var err error
 	for _, list := range []struct {

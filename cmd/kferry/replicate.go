@@ -27,18 +27,22 @@ func newReplicateCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replicate",
 		Short: "Copy topics to the target and follow them, offsets unchanged",
-		Long: `Copies the topics of one or all flows from source to target, every record at its own offset, and carries the
-offsets of consumer groups. It follows the source for ever, until Ctrl-C or SIGTERM; with --until-caught-up it
-ends when the target holds what the source holds.
+		Long: `Copies the topics of one or all flows from source to target, every record at
+its own offset, and carries the offsets of consumer groups. It follows the
+source for ever, until Ctrl-C or SIGTERM; with --until-caught-up it ends when
+the target holds what the source holds.
 
-It may be killed and started again at any time: the target's log is the state, nothing is kept locally.
+It may be killed and started again at any time: the target's log is the state,
+nothing is kept locally.
 
-Progress goes to standard error: bars on a terminal, lines elsewhere. With -o json standard output gets one
-JSON object a line: {"event": "progress" | "caught-up" | "fault" | "end", "flow": ..., "caughtUp": ...,
-"totals": {...}, "topics": [...], "fault": {...}}; the last line of a flow has the event "end" and the whole
-status document in "report".
+Progress goes to standard error: bars on a terminal, lines elsewhere. With -o
+json standard output gets one JSON object a line: {"event": "progress" |
+"caught-up" | "fault" | "end", "flow": ..., "caughtUp": ..., "totals": {...},
+"topics": [...], "fault": {...}}; the last line of a flow has the event "end"
+and the whole status document in "report".
 
-A partition that cannot be copied safely is faulted: it stands still, the others go on.` +
+A partition that cannot be copied safely is faulted: it stands still, the
+others go on.` +
 			exitHelp(exitOK, exitFailed, exitUsage, exitRefused, exitFaults, exitUnreachable, exitInterrupted),
 		Example: `  kferry replicate -f migration.yaml
   kferry replicate --source-bootstrap-server old1:9092 --target-bootstrap-server new1:9092 \

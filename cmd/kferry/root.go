@@ -74,18 +74,25 @@ func newRootCommand(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kferry",
 		Short: "Carry live Kafka topics to another cluster, with the same offsets",
-		Long: `kferry copies live Kafka topics from a source cluster to a target cluster and keeps every record at its
-offset, so that whatever holds offsets (consumer groups, checkpoints, indexes) stays valid.
+		Long: `kferry copies live Kafka topics from a source cluster to a target cluster and
+keeps every record at its offset, so that whatever holds offsets (consumer
+groups, checkpoints, indexes) stays valid.
 
-Try it without any cluster:   kferry demo
-First copy, without a file:   kferry replicate --source-bootstrap-server A:9092 \
-                                --target-bootstrap-server B:9092 --topics 'orders.*' --until-caught-up
+Try it without any cluster:
+  kferry demo
+First copy, without a file:
+  kferry replicate --source-bootstrap-server A:9092 \
+    --target-bootstrap-server B:9092 --topics 'orders.*' --until-caught-up
 
-Every flag can also be given as an environment variable: --source-bootstrap-server is
-KFERRY_SOURCE_BOOTSTRAP_SERVER. A flag is stronger than its variable.` + exitHelp(allCodes()...),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+Every flag can also be given as an environment variable:
+--source-bootstrap-server is KFERRY_SOURCE_BOOTSTRAP_SERVER. A flag is stronger
+than its variable.` + exitHelp(allCodes()...),
+		Args:                       cobra.ArbitraryArgs,
+		RunE:                       runRoot,
+		SuggestionsMinimumDistance: 2,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: false},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 				return err
@@ -108,6 +115,17 @@ KFERRY_SOURCE_BOOTSTRAP_SERVER. A flag is stronger than its variable.` + exitHel
 	)
 	root.InitDefaultCompletionCmd()
 	return root
+}
+
+// runRoot is kferry without a command: help. With a word that is no command it is a mistake.
+func runRoot(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("unknown command %q: did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return usagef("unknown command %q; see kferry --help", args[0])
 }
 
 func allCodes() []exitCode {

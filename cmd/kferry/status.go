@@ -28,13 +28,16 @@ func newStatusCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how far flows are: lag, rate, gaps, groups, faults",
-		Long: `Shows, for each flow, the two clusters, every topic (with -o wide every partition), the consumer groups and why
-some are not synced, and the faults with what to do about them.
+		Long: `Shows, for each flow, the two clusters, every topic (with -o wide every
+partition), the consumer groups and why some are not synced, and the faults
+with what to do about them.
 
-It works from anywhere: it asks both clusters, and reads what a running kferry published on the target. Lag is
-in records; its size in bytes is estimated from the mean record.
+It works from anywhere: it asks both clusters, and reads what a running kferry
+published on the target. Lag is in records; its size in bytes is estimated from
+the mean record.
 
--o json and -o yaml print one document per flow, one after another. It exits with 6 when there is a fault.` +
+-o json and -o yaml print one document per flow, one after another. It exits
+with 6 when there is a fault.` +
 			exitHelp(exitOK, exitFailed, exitUsage, exitRefused, exitFaults, exitUnreachable),
 		Example: `  kferry status -f migration.yaml
   kferry status -f migration.yaml --topics 'orders.*' -o wide --watch`,

@@ -30,16 +30,19 @@ func newVerifyCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Compare source and target at equal offsets, record by record",
-		Long: `Reads both clusters and compares, partition by partition at equal offsets, log start and log end, and every
-record: key, value, headers in their order, timestamp and its type, as consumers of both isolation levels see
-them. It writes nothing, needs nothing from kferry's own state, and may run while topics are being copied: what
-the source holds when it begins is compared.
+		Long: `Reads both clusters and compares, partition by partition at equal offsets, log
+start and log end, and every record: key, value, headers in their order,
+timestamp and its type, as consumers of both isolation levels see them. It
+writes nothing, needs nothing from kferry's own state, and may run while topics
+are being copied: what the source holds when it begins is compared.
 
-It prints the first difference of each partition, sizes and hashes but never payload. The result is "equal"
-only if everything in scope was read from both sides; what was not is listed with the reason.
+It prints the first difference of each partition, sizes and hashes but never
+payload. The result is "equal" only if everything in scope was read from both
+sides; what was not is listed with the reason.
 
--o json prints one document per flow, one after another: result (equal, different, incomplete), topics,
-partitions, records_compared, bytes_compared, differences[], skipped[] and more.` +
+-o json prints one document per flow, one after another: result (equal,
+different, incomplete), topics, partitions, records_compared, bytes_compared,
+differences[], skipped[] and more.` +
 			exitHelp(exitOK, exitFailed, exitUsage, exitDifferent, exitRefused, exitIncomplete, exitUnreachable, exitInterrupted),
 		Example: `  kferry verify -f migration.yaml
   kferry verify --source-bootstrap-server old1:9092 --target-bootstrap-server new1:9092 --topics 'orders.*'`,

@@ -50,7 +50,7 @@ func (b *Bars) Report(doc *report.Document) {
 		above = append(above, wrap(faultNews(doc.Flow, f), columns-1)...)
 	}
 	if caughtUp {
-		above = append(above, fit(fmt.Sprintf("%s: caught up with the source", doc.Flow), columns-1))
+		above = append(above, fit(doc.Flow+": caught up", columns-1))
 	}
 	b.draw(above)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"io"
 	"strings"
 	"unicode"
 )
@@ -86,11 +87,25 @@ func pad(s string, width int, right bool) string {
 	return s + fill
 }
 
-// wrap breaks text at spaces into lines of at most width columns; a width of 0 gives one line. A word that is
-// longer than a line is cut.
+// WriteText prints one paragraph, wrapped at width columns; 0 is unlimited.
+func WriteText(w io.Writer, text string, width int) error {
+	_, err := io.WriteString(w, strings.Join(wrap(Clean(text), width), "\n")+"\n")
+	return err
+}
+
+// wrap breaks text at spaces into lines of at most width columns; a width of 0 gives one line. All lines are
+// indented like the first. A word that is longer than a line is cut.
 func wrap(text string, width int) []string {
 	if width <= 0 || cells(text) <= width {
 		return []string{text}
+	}
+	indent := text[:len(text)-len(strings.TrimLeft(text, " "))]
+	if len(indent) > 0 && len(indent) < width/2 {
+		lines := wrap(text[len(indent):], width-len(indent))
+		for i := range lines {
+			lines[i] = indent + lines[i]
+		}
+		return lines
 	}
 	var lines []string
 	line := ""

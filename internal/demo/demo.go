@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/kferry/kferry/internal/kafka"
@@ -71,8 +70,9 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 		return nil, err
 	}
 	defer w.close()
-	o.Say("Source and target: two Kafka-protocol clusters in this process, on loopback only.")
-	o.Say("  source %s   target %s", w.sourceAddrs(), w.targetAddrs())
+	o.Say("Two Kafka-protocol clusters run in this process, on loopback only:")
+	o.Say("  source  %s", w.sourceAddrs())
+	o.Say("  target  %s", w.targetAddrs())
 	if err := w.makeHistory(ctx); err != nil {
 		return nil, fmt.Errorf("make the source's history: %w", err)
 	}
@@ -105,38 +105,41 @@ func (s *story) tell(ctx context.Context) (*Outcome, error) {
 	}
 	defer s.target.Close()
 
-	s.o.Say("Producers write and the groups %s read on the source, while kferry copies.", strings.Join(liveGroups, ", "))
+	s.o.Say("Producers write on the source and two groups read there; kferry starts to copy.")
 	traffic, err := s.world.startTraffic(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer traffic.stop()
-	engine := s.start(ctx, "first-run")
+	engine := s.start(ctx)
 	defer func() { engine.stop() }()
 	if err := s.wait(ctx, engine, s.o.Live/2); err != nil {
 		return nil, err
 	}
-	s.o.Say("kferry is stopped in the middle and started again: it keeps no state, the target's log says where to go on.")
+	if err := s.until(ctx, engine, "seed every partition", func() bool { return seeded(s.last.get()) }); err != nil {
+		return nil, err
+	}
+	s.o.Say("kferry is stopped half way and started again: the target's log is its memory.")
 	if err := engine.stop(); err != nil {
 		return nil, err
 	}
-	engine = s.start(ctx, Flow)
-	s.world.source.Compact()
+	engine = s.start(ctx)
 	if err := s.wait(ctx, engine, s.o.Live/2); err != nil {
 		return nil, err
 	}
 	if err := traffic.stop(); err != nil {
 		return nil, fmt.Errorf("live traffic on the source: %w", err)
 	}
-	s.o.Say("The producers have written %d records and stop. kferry catches up; the groups' positions follow.", traffic.produced.Load())
+	s.o.Say("The producers stop after %d records. kferry catches up, group positions follow.", traffic.produced.Load())
 	out := &Outcome{Produced: traffic.produced.Load(), Restarts: 1}
-	if out.Document, err = s.caughtUp(ctx, engine); err != nil {
+	asked := time.Now().Add(time.Second) // a report made from then on knows every record
+	if err := s.until(ctx, engine, "catch up after the producers stopped", func() bool { return caughtUp(s.last.get(), asked) }); err != nil {
 		return nil, err
 	}
 	if out.Groups, err = s.groupsEqual(ctx, engine); err != nil {
 		return nil, err
 	}
-	s.o.Say("Now every record of both sides is read and compared at equal offsets: key, value, headers, timestamp.")
+	s.o.Say("Both sides are read again and every record is compared at equal offsets.")
 	out.Verify, err = verify.Run(ctx, verify.Options{Source: s.source, Target: s.target, Include: everything})
 	if err != nil {
 		return nil, err
@@ -144,6 +147,7 @@ func (s *story) tell(ctx context.Context) (*Outcome, error) {
 	if err := engine.failed(); err != nil {
 		return nil, err
 	}
+	out.Document = s.last.together()
 	out.Took = time.Since(s.began)
 	s.o.Done(out)
 	return out, s.keep(ctx)
@@ -173,13 +177,12 @@ type engine struct {
 	err    error // valid once done is closed
 }
 
-// Flow is the name of the flow that goes on to the end, the one that a command line without a file has.
-const Flow = "source-target"
+// flow is the name that a command line without a file gives its flow.
+const flow = "source-target"
 
-// start lets kferry work. The two runs of the story have flows of their own, and so producer ids of their own: kfake
-// keeps one epoch for each id where a broker keeps one for each partition, and does not tell the last sequence
-// number of an id at rest, so that there an id cannot be taken up again.
-func (s *story) start(ctx context.Context, flow string) *engine {
+// start lets kferry work.
+func (s *story) start(ctx context.Context) *engine {
+	s.last.nextRun()
 	ctx, cancel := context.WithCancel(ctx)
 	e := &engine{cancel: cancel, done: make(chan struct{})}
 	go func() {
@@ -228,19 +231,36 @@ func (s *story) wait(ctx context.Context, e *engine, d time.Duration) error {
 	}
 }
 
-// caughtUp waits for a report, made from now on, that says so. A report with faults ends the wait as well.
-func (s *story) caughtUp(ctx context.Context, e *engine) (*report.Document, error) {
-	asked := time.Now()
-	for deadline := asked.Add(patience); ; {
-		doc := s.last.get()
-		if doc != nil && doc.Updated.After(asked.Add(time.Second)) && (doc.CaughtUp || len(doc.Faults) > 0) {
-			return doc, nil
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("kferry did not catch up within %s after the producers stopped", patience)
+// until waits for something to become true.
+func (s *story) until(ctx context.Context, e *engine, what string, done func() bool) error {
+	for began := time.Now(); !done(); {
+		if time.Since(began) > patience {
+			return fmt.Errorf("kferry did not %s within %s", what, patience)
 		}
 		if err := s.wait(ctx, e, 100*time.Millisecond); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	return nil
+}
+
+// seeded says whether no partition is still being brought to its log start.
+func seeded(doc *report.Document) bool {
+	if doc == nil || doc.Totals.Partitions == 0 {
+		return false
+	}
+	for _, t := range doc.Topics {
+		for _, p := range t.Partitions {
+			if p.State == report.Opening || p.State == report.Seeding {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// caughtUp says whether a report made after some moment knows of no lag. One with faults ends the wait as well: they
+// are for the end of the story.
+func caughtUp(doc *report.Document, after time.Time) bool {
+	return doc != nil && doc.Updated.After(after) && (doc.CaughtUp || len(doc.Faults) > 0)
 }

@@ -16,11 +16,11 @@ import (
 
 // history is what makeHistory makes, in words.
 var history = []string{
-	"orders     4 partitions, zstd; the first million offsets and more were deleted long ago",
+	"orders     4 partitions, zstd; more than a million offsets expired long ago",
 	"clicks     5 partitions, one for each codec: none, gzip, snappy, lz4, zstd",
 	"payments   3 partitions, two transactional producers that commit and abort",
 	"customers  2 partitions, compacted: most offsets are holes by now",
-	"archive    1 partition, emptied: no record is left, and the next offset is 500,000",
+	"archive    1 partition, emptied: no record is left, the next offset is 500000",
 }
 
 var codecs = []kgo.CompressionCodec{

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -18,16 +17,13 @@ const brokers = 3
 
 func newWorld() (*world, error) {
 	w := &world{}
-	for _, c := range []struct {
-		to *(*kfake.Cluster)
-		id string
-	}{{&w.source, "kferry-demo-source"}, {&w.target, "kferry-demo-target"}} {
-		var err error
-		*c.to, err = kfake.NewCluster(kfake.NumBrokers(brokers), kfake.ClusterID(c.id))
-		if err != nil {
-			w.close()
-			return nil, fmt.Errorf("start embedded cluster %s on loopback: %w", c.id, err)
-		}
+	var err error
+	if w.source, err = NewCluster("kferry-demo-source", brokers); err != nil {
+		return nil, err
+	}
+	if w.target, err = NewCluster("kferry-demo-target", brokers); err != nil {
+		w.close()
+		return nil, err
 	}
 	return w, nil
 }
