@@ -71,7 +71,8 @@ func startKferry(_ context.Context, r *rig, j job) (subject, error) {
 // startEngine runs kferry's engine under the profiler instead of kferry.
 func startEngine(_ context.Context, r *rig, j job) (subject, error) {
 	prefix := filepath.Join(r.o.profile, j.section+"-"+j.topic+"-"+strconv.Itoa(j.round))
-	return r.startWorker(j, "engine", "-profile", prefix, "-replication-factor", strconv.Itoa(j.target.replicas))
+	args := []string{"-profile", prefix, "-replication-factor", strconv.Itoa(j.target.replicas)}
+	return r.startWorker(j, "engine", append(args, r.o.engine...)...)
 }
 
 func startReproduce(_ context.Context, r *rig, j job) (subject, error) {

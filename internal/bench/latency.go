@@ -28,7 +28,7 @@ func (r *rig) measureLatency(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed []error
+	var failed error
 	for _, name := range []string{result.NoCopying, result.Kferry, result.MM2} {
 		if name != result.NoCopying && !r.o.wantsContender(name) {
 			continue
@@ -36,16 +36,18 @@ func (r *rig) measureLatency(ctx context.Context) error {
 		run, err := r.latencyOf(ctx, name, target)
 		if err != nil {
 			say("FAILED latency, %s: %v", name, err)
-			failed = append(failed, fmt.Errorf("latency, %s: %w", name, err))
+			failed = errSaid
 			continue
 		}
 		r.book.Latencies = append(r.book.Latencies, run)
 		say("latency %-22s target p50 %.2f p99 %.2f p99.9 %.2f max %.2f ms; source p50 %.2f p99 %.2f max %.2f ms; %.3f cores; %d lost, %d repeated of %d",
 			name, run.Target.P50, run.Target.P99, run.Target.P999, run.Target.Max, run.Source.P50, run.Source.P99, run.Source.Max,
 			run.ToolCPU/run.Seconds, run.Missing, run.Duplicates, run.Records)
-		failed = append(failed, r.book.Save(r.o.results()))
+		if err := r.book.Save(r.o.results()); err != nil {
+			return errors.Join(err, target.close())
+		}
 	}
-	return errors.Join(errors.Join(failed...), target.close())
+	return errors.Join(failed, target.close())
 }
 
 func (r *rig) latencyOf(ctx context.Context, name string, target *side) (run result.LatencyRun, err error) {

@@ -101,7 +101,7 @@ func (r *rig) hold(ctx context.Context, section string, target *side, contests [
 	if err := r.warm(ctx, section, target, list); err != nil {
 		return err
 	}
-	var failed []error
+	var failed error
 	for _, c := range contests {
 		if !r.o.wants(c.workload.name) {
 			continue
@@ -112,17 +112,16 @@ func (r *rig) hold(ctx context.Context, section string, target *side, contests [
 					continue
 				}
 				if err := r.oneRun(ctx, section, target, c.workload, name, round); err != nil {
-					err = fmt.Errorf("%s, %s, %s, round %d: %w", section, c.workload.name, name, round, err)
-					say("FAILED %v", err)
-					failed = append(failed, err)
+					say("FAILED %s, %s, %s, round %d: %v", section, c.workload.name, name, round, err)
+					failed = errSaid
 				}
-				if ctx.Err() != nil {
-					return errors.Join(failed...)
+				if err := ctx.Err(); err != nil {
+					return err
 				}
 			}
 		}
 	}
-	return errors.Join(failed...)
+	return failed
 }
 
 // inTurn lists who copies in a round; the order shifts by one from round to round.

@@ -20,7 +20,10 @@ func engine(ctx context.Context, f *flag.FlagSet, args []string) error {
 	var s sides
 	s.flags(f)
 	prefix := f.String("profile", "", "prefix of the profiles' file names")
-	replicas := f.Int("replication-factor", 0, "replicas of the target topic")
+	o := replicate.Options{UntilCaughtUp: true}
+	f.IntVar(&o.ReplicationFactor, "replication-factor", 0, "replicas of the target topic")
+	f.Int64Var(&o.MemoryBytes, "memory", 0, "bytes of fetched data held at most")
+	f.Int64Var(&o.InFlightBytes, "in-flight", 0, "bytes under way to one broker at most")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -35,7 +38,7 @@ func engine(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if err := pprof.StartCPUProfile(cpu); err != nil {
 		return err
 	}
-	err = replicateTopic(ctx, s, *replicas)
+	err = replicateTopic(ctx, s, o)
 	pprof.StopCPUProfile()
 	if err != nil {
 		return err
@@ -49,7 +52,7 @@ func engine(ctx context.Context, f *flag.FlagSet, args []string) error {
 	return pprof.WriteHeapProfile(heap)
 }
 
-func replicateTopic(ctx context.Context, s sides, replicas int) error {
+func replicateTopic(ctx context.Context, s sides, o replicate.Options) error {
 	source, err := open(ctx, "source", s.source)
 	if err != nil {
 		return err
