@@ -142,43 +142,101 @@ func (c *Cluster) listOffsetsOf(ctx context.Context, node int32, leaders []Leade
 	return out
 }
 
-// EpochEnd asks the leader where an epoch ended (KIP-320). For the current epoch that is the leader's log
-// end, which ListOffsets never tells: it answers the high watermark. An answer with epoch -1 means that the
-// leader knows no such epoch.
-func (c *Cluster) EpochEnd(ctx context.Context, l Leader, epoch int32) (Divergence, error) {
-	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
-	req.ReplicaID = -1
-	t := kmsg.NewOffsetForLeaderEpochRequestTopic()
-	t.Topic = l.Topic
-	p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
-	p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = l.Partition, l.Epoch, epoch
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	resp, err := c.ask(ctx, l.Node, req)
-	if err != nil {
-		return Divergence{}, fmt.Errorf("read end of epoch %d of %s: %w", epoch, l.TopicPartition, err)
-	}
-	topics := resp.(*kmsg.OffsetForLeaderEpochResponse).Topics
-	if len(topics) != 1 || len(topics[0].Partitions) != 1 {
-		return Divergence{}, fmt.Errorf("read end of epoch %d of %s: node %d left it out of its answer", epoch, l.TopicPartition, l.Node)
-	}
-	end := topics[0].Partitions[0]
-	if err := kerr.ErrorForCode(end.ErrorCode); err != nil {
-		return Divergence{}, fmt.Errorf("read end of epoch %d of %s: %w", epoch, l.TopicPartition, err)
-	}
-	return Divergence{end.LeaderEpoch, end.EndOffset}, nil
+// LogEnd is one partition's log end at its leader, which can be ahead of the high watermark.
+type LogEnd struct {
+	Offset int64
+	Err    error
 }
 
-// LogEnd is the leader's log end, which can be ahead of the high watermark.
+// LogEnd is the leader's log end of one partition, see LogEnds.
 func (c *Cluster) LogEnd(ctx context.Context, l Leader) (int64, error) {
-	d, err := c.EpochEnd(ctx, l, l.Epoch)
-	if err != nil {
-		return -1, err
+	end := c.LogEnds(ctx, []Leader{l})[l.TopicPartition]
+	return end.Offset, end.Err
+}
+
+// LogEnds reads the log ends of many partitions from their leaders, one request for each broker, by
+// OffsetForLeaderEpoch (KIP-320): the end of the current epoch is the leader's log end, which ListOffsets
+// never tells, because it answers the high watermark. Partitions in trouble carry their error.
+func (c *Cluster) LogEnds(ctx context.Context, leaders []Leader) map[estate.TopicPartition]LogEnd {
+	return perLeader(leaders, func(node int32, part []Leader, answer func(estate.TopicPartition, LogEnd)) {
+		fail := func(tp estate.TopicPartition, err error) {
+			answer(tp, LogEnd{-1, fmt.Errorf("read log end of %s: %w", tp, err)})
+		}
+		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+		req.ReplicaID = -1
+		for _, t := range byTopic(part) {
+			rt := kmsg.NewOffsetForLeaderEpochRequestTopic()
+			rt.Topic = t[0].Topic
+			for _, l := range t {
+				p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+				p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = l.Partition, l.Epoch, l.Epoch
+				rt.Partitions = append(rt.Partitions, p)
+			}
+			req.Topics = append(req.Topics, rt)
+		}
+		resp, err := c.ask(ctx, node, req)
+		if err != nil {
+			for _, l := range part {
+				fail(l.TopicPartition, err)
+			}
+			return
+		}
+		for _, t := range resp.(*kmsg.OffsetForLeaderEpochResponse).Topics {
+			for _, p := range t.Partitions {
+				tp := estate.TopicPartition{Topic: t.Topic, Partition: p.Partition}
+				switch err := kerr.ErrorForCode(p.ErrorCode); {
+				case err != nil:
+					fail(tp, err)
+				case p.EndOffset < 0:
+					fail(tp, fmt.Errorf("node %d does not know its own epoch: %w", node, kerr.UnknownLeaderEpoch))
+				default:
+					answer(tp, LogEnd{p.EndOffset, nil})
+				}
+			}
+		}
+	}, func(tp estate.TopicPartition) LogEnd {
+		return LogEnd{-1, fmt.Errorf("read log end of %s: its leader left it out of its answer", tp)}
+	})
+}
+
+// perLeader asks each leader's broker about its partitions, at the same time, and gathers the answers; missing
+// stands in for those that did not come.
+func perLeader[A any](leaders []Leader, ask func(node int32, part []Leader, answer func(estate.TopicPartition, A)), missing func(estate.TopicPartition) A) map[estate.TopicPartition]A {
+	out := make(map[estate.TopicPartition]A, len(leaders))
+	var mu sync.Mutex // guards out
+	var wg sync.WaitGroup
+	for node, part := range byNode(leaders) {
+		wg.Go(func() {
+			ask(node, part, func(tp estate.TopicPartition, a A) {
+				mu.Lock()
+				defer mu.Unlock()
+				out[tp] = a
+			})
+		})
 	}
-	if d.EndOffset < 0 {
-		return -1, fmt.Errorf("read log end of %s: node %d does not know its own epoch %d: %w", l.TopicPartition, l.Node, l.Epoch, kerr.UnknownLeaderEpoch)
+	wg.Wait()
+	for _, l := range leaders {
+		if _, ok := out[l.TopicPartition]; !ok {
+			out[l.TopicPartition] = missing(l.TopicPartition)
+		}
 	}
-	return d.EndOffset, nil
+	return out
+}
+
+// byTopic groups leaders by topic, in the order of first appearance.
+func byTopic(leaders []Leader) [][]Leader {
+	var groups [][]Leader
+	index := map[string]int{}
+	for _, l := range leaders {
+		i, ok := index[l.Topic]
+		if !ok {
+			i = len(groups)
+			index[l.Topic] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], l)
+	}
+	return groups
 }
 
 // ProducerState is what a leader remembers of one producer id in one partition.
@@ -190,29 +248,58 @@ type ProducerState struct {
 	TxnStart      int64 // first offset of its open transaction, -1 if none
 }
 
-// Producers lists the producers that the leader of a partition remembers (KIP-664, Kafka 2.8). Needs READ on
-// the topic.
+// ProducerStates are the producers that the leader of one partition remembers.
+type ProducerStates struct {
+	States []ProducerState
+	Err    error
+}
+
+// Producers lists the producers that the leader of one partition remembers, see ProducersOf.
 func (c *Cluster) Producers(ctx context.Context, l Leader) ([]ProducerState, error) {
-	req := kmsg.NewPtrDescribeProducersRequest()
-	t := kmsg.NewDescribeProducersRequestTopic()
-	t.Topic, t.Partitions = l.Topic, []int32{l.Partition}
-	req.Topics = append(req.Topics, t)
-	resp, err := c.ask(ctx, l.Node, req)
-	if err != nil {
-		return nil, fmt.Errorf("describe producers of %s: %w", l.TopicPartition, err)
-	}
-	var out []ProducerState
-	for _, rt := range resp.(*kmsg.DescribeProducersResponse).Topics {
-		for _, rp := range rt.Partitions {
-			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
-				return nil, fmt.Errorf("describe producers of %s: %w", l.TopicPartition, err)
+	p := c.ProducersOf(ctx, []Leader{l})[l.TopicPartition]
+	return p.States, p.Err
+}
+
+// ProducersOf lists the producers that the leaders of many partitions remember (KIP-664, Kafka 2.8), one
+// request for each broker. Needs READ on the topics. Partitions in trouble carry their error.
+func (c *Cluster) ProducersOf(ctx context.Context, leaders []Leader) map[estate.TopicPartition]ProducerStates {
+	return perLeader(leaders, func(node int32, part []Leader, answer func(estate.TopicPartition, ProducerStates)) {
+		fail := func(tp estate.TopicPartition, err error) {
+			answer(tp, ProducerStates{Err: fmt.Errorf("describe producers of %s: %w", tp, err)})
+		}
+		req := kmsg.NewPtrDescribeProducersRequest()
+		for _, t := range byTopic(part) {
+			rt := kmsg.NewDescribeProducersRequestTopic()
+			rt.Topic = t[0].Topic
+			for _, l := range t {
+				rt.Partitions = append(rt.Partitions, l.Partition)
 			}
-			for _, a := range rp.ActiveProducers {
-				out = append(out, ProducerState{a.ProducerID, int16(a.ProducerEpoch), a.LastSequence, a.LastTimestamp, a.CurrentTxnStartOffset})
+			req.Topics = append(req.Topics, rt)
+		}
+		resp, err := c.ask(ctx, node, req)
+		if err != nil {
+			for _, l := range part {
+				fail(l.TopicPartition, err)
+			}
+			return
+		}
+		for _, t := range resp.(*kmsg.DescribeProducersResponse).Topics {
+			for _, p := range t.Partitions {
+				tp := estate.TopicPartition{Topic: t.Topic, Partition: p.Partition}
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					fail(tp, err)
+					continue
+				}
+				var states []ProducerState
+				for _, a := range p.ActiveProducers {
+					states = append(states, ProducerState{a.ProducerID, int16(a.ProducerEpoch), a.LastSequence, a.LastTimestamp, a.CurrentTxnStartOffset})
+				}
+				answer(tp, ProducerStates{States: states})
 			}
 		}
-	}
-	return out, nil
+	}, func(tp estate.TopicPartition) ProducerStates {
+		return ProducerStates{Err: fmt.Errorf("describe producers of %s: its leader left it out of its answer", tp)}
+	})
 }
 
 // DeleteBefore moves a partition's log start up to offset and returns the new log start. The topic's

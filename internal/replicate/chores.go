@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 const (
 	choresAtOnce  = 32
+	opensAtOnce   = 1_000 // they share requests, see gather
 	choreTimeout  = 45 * time.Second
 	choreRetryMin = 50 * time.Millisecond
 	choreRetryMax = 3 * time.Second
@@ -31,9 +33,13 @@ const (
 // chore runs one action. Called with the partition's mutex held.
 func (e *Engine) chore(p *partition, a mirror.Action) {
 	e.watch(func() {
+		tokens := e.chores
+		if a.Kind == mirror.Open {
+			tokens = e.opens
+		}
 		select {
-		case e.chores <- struct{}{}:
-			defer func() { <-e.chores }()
+		case tokens <- struct{}{}:
+			defer func() { <-tokens }()
 		case <-e.ctx.Done():
 			return
 		}
@@ -120,9 +126,9 @@ func (e *Engine) open(ctx context.Context, p *partition, a mirror.Action, source
 		ends = again
 	}
 	// The source last: it only grows, so the target is never ahead because of the order of reading.
-	s := e.o.Source.Ends(ctx, []kafka.Leader{source})[source.TopicPartition]
-	if s.Err != nil {
-		return s.Err
+	s, err := e.questions.sourceEnds.get(ctx, source)
+	if err = cmp.Or(err, s.Err); err != nil {
+		return err
 	}
 	ends.SourceStart, ends.SourceHigh, ends.SourceStable = s.Start, s.High, min(s.Stable, s.High)
 	if ends.TargetEnd > ends.SourceHigh {
@@ -147,24 +153,24 @@ func (p *partition) awaitQuiet() {
 // readTarget reads the target's end: log end, log start, our last sequence, and what the last batch is. It
 // insists that everything up to the log end is replicated, because only that can be read and compared.
 func (e *Engine) readTarget(ctx context.Context, p *partition, target kafka.Leader) (mirror.Ends, error) {
-	t := e.o.Target
 	ends := mirror.Ends{Sequence: -1}
-	var err error
-	if ends.TargetEnd, err = t.LogEnd(ctx, target); err != nil {
+	end, err := e.questions.logEnds.get(ctx, target)
+	if err = cmp.Or(err, end.Err); err != nil {
 		return ends, err
 	}
-	producers, err := t.Producers(ctx, target)
-	if err != nil {
+	ends.TargetEnd = end.Offset
+	producers, err := e.questions.producers.get(ctx, target)
+	if err = cmp.Or(err, producers.Err); err != nil {
 		return ends, err
 	}
-	for _, ps := range producers {
+	for _, ps := range producers.States {
 		if ps.ID == e.dataID.ID && ps.Epoch == dataEpoch {
 			ends.Sequence = ps.LastSequence
 		}
 	}
-	log := t.Ends(ctx, []kafka.Leader{target})[target.TopicPartition]
-	if log.Err != nil {
-		return ends, log.Err
+	log, err := e.questions.targetEnds.get(ctx, target)
+	if err = cmp.Or(err, log.Err); err != nil {
+		return ends, err
 	}
 	if log.High < ends.TargetEnd {
 		return ends, fmt.Errorf("open %s: offsets %d to %d of the target are not yet replicated", p.TopicPartition, log.High, ends.TargetEnd-1)

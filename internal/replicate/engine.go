@@ -44,7 +44,10 @@ type Engine struct {
 	remembers state.Snapshot // as read at the start
 	stateless string         // why there is no store
 
+	questions *questions
+
 	chores  chan struct{} // one token for each chore under way
+	opens   chan struct{} // the same for opening partitions
 	fillIDs chan string   // transactional ids for aborted fillers that are free
 	refresh chan struct{} // somebody wants fresh metadata
 	endTxn  *endTxnFiller
@@ -76,9 +79,9 @@ type topicState struct {
 func newEngine(ctx context.Context, o Options) *Engine {
 	e := &Engine{
 		o: o, ctx: ctx, log: o.Logger.With("flow", o.Flow),
-		chores: make(chan struct{}, choresAtOnce), fillIDs: make(chan string, fillTransactions),
-		refresh:    make(chan struct{}, 1),
-		startedAt:  time.Now().UTC(),
+		chores: make(chan struct{}, choresAtOnce), opens: make(chan struct{}, opensAtOnce), fillIDs: make(chan string, fillTransactions),
+		refresh:   make(chan struct{}, 1),
+		startedAt: time.Now().UTC(), questions: newQuestions(o.Source, o.Target),
 		partitions: map[estate.TopicPartition]*partition{}, topics: map[string]*topicState{},
 		fetchers: map[route]*fetcher{}, appenders: map[lane]*appender{}, markers: map[int32]*marker{},
 		troubles: map[string]*troubleCount{},

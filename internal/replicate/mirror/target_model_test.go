@@ -44,7 +44,10 @@ type targetLog struct {
 
 const remembered = 5
 
-var errOutOfOrder = errors.New("out of order sequence number")
+var (
+	errOutOfOrder     = errors.New("out of order sequence number")
+	errTooFewReplicas = errors.New("not enough replicas")
+)
 
 func (t *targetLog) end() int64 { return int64(len(t.entries)) }
 

@@ -35,6 +35,7 @@ type world struct {
 	restarts int
 	twice    bool // a coordinator wrote a marker more than it was asked for
 	lately   bool // a late request arrived since both ends were read
+	forgot   bool // the broker forgot the producer since then
 	// blind: the topic is compacted, and somebody wrote to the target, or the source lost a tail while kferry was
 	// not running. What is on the target and not on the source counts as compacted away, so it cannot always be
 	// found out, and the ending is not judged.
@@ -79,7 +80,9 @@ func newWorld(seed uint64) *world {
 func (w *world) one(n int) bool { return w.rng.IntN(n) == 0 }
 
 func (w *world) say(format string, args ...any) {
-	w.log = append(w.log, fmt.Sprintf(format, args...))
+	if *oneSeed != 0 {
+		w.log = append(w.log, fmt.Sprintf(format, args...))
+	}
 }
 
 // growSource lets the source grow and remembers every record that it ever had.
@@ -234,7 +237,11 @@ func (w *world) errand(i int) bool {
 		if a.Base < w.src.start {
 			w.m.SourceReadFailed()
 		} else {
-			w.m.Probed(a.Generation, w.src.fetch(w.rng, a.Base, 1<<20))
+			f := w.src.fetch(w.rng, a.Base, 1<<20)
+			if !w.calm && w.one(4) {
+				f.Records, f.Aborted, f.Throttled = nil, nil, true
+			}
+			w.m.Probed(a.Generation, f)
 		}
 	case mirror.Abort:
 		w.abort(a)
@@ -248,7 +255,7 @@ func (w *world) open(a mirror.Action) {
 		w.lateRequests() // the driver waits until none can arrive any more
 		w.tgt.high = w.tgt.end()
 	}
-	w.lately = false
+	w.lately, w.forgot = false, false
 	e := mirror.Ends{
 		SourceStart: w.src.start, SourceHigh: w.src.high, SourceStable: w.src.stable(),
 		TargetStart: w.tgt.start, TargetEnd: w.tgt.end(), TargetTail: w.tgt.tail(), Sequence: w.tgt.sequence(), Known: w.known,
