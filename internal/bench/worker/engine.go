@@ -11,7 +11,6 @@ import (
 	"runtime/pprof"
 
 	"github.com/kferry/kferry/internal/replicate"
-	"github.com/kferry/kferry/internal/topics/settings"
 )
 
 // engine runs kferry's replication until it is caught up, under the CPU
@@ -21,7 +20,7 @@ func engine(ctx context.Context, f *flag.FlagSet, args []string) error {
 	s.flags(f)
 	prefix := f.String("profile", "", "prefix of the profiles' file names")
 	o := replicate.Options{UntilCaughtUp: true}
-	f.IntVar(&o.ReplicationFactor, "replication-factor", 0, "replicas of the target topic")
+	f.IntVar(&o.Policy.Replication.N, "replication-factor", 0, "replicas of the target topic")
 	f.Int64Var(&o.MemoryBytes, "memory", 0, "bytes of fetched data held at most")
 	f.Int64Var(&o.InFlightBytes, "in-flight", 0, "bytes under way to one broker at most")
 	if err := f.Parse(args); err != nil {
@@ -63,10 +62,9 @@ func replicateTopic(ctx context.Context, s sides, o replicate.Options) error {
 		return err
 	}
 	defer target.Close()
-	doc, err := replicate.Run(ctx, replicate.Options{
-		Source: source, Target: target, Policy: settings.Policy{Replication: settings.Count{N: replicas}}, UntilCaughtUp: true,
-		Include: []*regexp.Regexp{regexp.MustCompile("^" + regexp.QuoteMeta(s.topic) + "$")},
-	})
+	o.Source, o.Target = source, target
+	o.Include = []*regexp.Regexp{regexp.MustCompile("^" + regexp.QuoteMeta(s.topic) + "$")}
+	doc, err := replicate.Run(ctx, o)
 	if err != nil {
 		return err
 	}
