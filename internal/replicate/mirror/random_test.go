@@ -108,6 +108,7 @@ func (w *world) happen() {
 		a := w.sent[0]
 		w.sent = w.sent[1:]
 		if !w.calm && !w.forgot && w.one(30) {
+			w.refused = true
 			w.answers = append(w.answers, answer{generation: a.Generation, err: errTooFewReplicas})
 			return
 		}
@@ -147,9 +148,9 @@ func (w *world) trouble(add func(int, bool, func())) {
 	})
 	add(1, w.one(3), func() { w.lost() })
 	// A broker forgets old producers every ten minutes. That it does so within the moments in which a request of
-	// a dead connection may still arrive, or right before it refuses one of several appends for a while, is left
+	// a dead connection may still arrive, or in which it refuses one of several appends for a while, is left
 	// out. (It ends in a fault: the base offset is not the one asked for.)
-	add(1, w.one(4) && len(w.limbo) == 0 && !w.lately, func() {
+	add(1, w.one(4) && len(w.limbo) == 0 && !w.lately && !w.refused, func() {
 		w.say("the broker forgets the producer")
 		w.forgot = true
 		w.tgt.recent = nil

@@ -36,6 +36,7 @@ type world struct {
 	twice    bool // a coordinator wrote a marker more than it was asked for
 	lately   bool // a late request arrived since both ends were read
 	forgot   bool // the broker forgot the producer since then
+	refused  bool // the broker refused an append since then
 	// blind: the topic is compacted, and somebody wrote to the target, or the source lost a tail while kferry was
 	// not running. What is on the target and not on the source counts as compacted away, so it cannot always be
 	// found out, and the ending is not judged.
@@ -255,7 +256,7 @@ func (w *world) open(a mirror.Action) {
 		w.lateRequests() // the driver waits until none can arrive any more
 		w.tgt.high = w.tgt.end()
 	}
-	w.lately, w.forgot = false, false
+	w.lately, w.forgot, w.refused = false, false, false
 	e := mirror.Ends{
 		SourceStart: w.src.start, SourceHigh: w.src.high, SourceStable: w.src.stable(),
 		TargetStart: w.tgt.start, TargetEnd: w.tgt.end(), TargetTail: w.tgt.tail(), Sequence: w.tgt.sequence(), Known: w.known,
