@@ -26,7 +26,7 @@ type Cluster struct {
 	admin  *kadm.Client
 	id     string
 
-	mu      sync.Mutex // guards brokers and errands
+	mu      sync.Mutex // guards id, brokers and errands
 	brokers map[int32]estate.Broker
 	errands map[int32]*Conn // connections for single questions, by node id
 }
@@ -129,7 +129,11 @@ func (e *UnreachableError) Unwrap() error { return e.err }
 func (c *Cluster) Alias() string { return c.alias }
 
 // ID is the cluster's own id, empty for the rare cluster that has none.
-func (c *Cluster) ID() string { return c.id }
+func (c *Cluster) ID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id
+}
 
 // Close ends all connections.
 func (c *Cluster) Close() {

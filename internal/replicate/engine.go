@@ -57,6 +57,8 @@ type Engine struct {
 	stopped   bool
 	startedAt time.Time
 
+	publishing sync.Mutex // one document at a time; taken before mu
+
 	mu         sync.Mutex // guards everything below; never held while a partition's mutex is taken
 	partitions map[estate.TopicPartition]*partition
 	ordered    []*partition // the same, sorted; nil when it must be made anew

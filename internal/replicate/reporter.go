@@ -211,8 +211,11 @@ func (p *partition) stateWord() report.State {
 	return report.CatchingUp
 }
 
-// publish hands a document to whoever wants it.
+// publish hands a document to whoever wants it: one after another, also where the last document of a run meets the
+// reporter's.
 func (e *Engine) publish(doc *report.Document) {
+	e.publishing.Lock()
+	defer e.publishing.Unlock()
 	e.mu.Lock()
 	e.last = doc
 	e.mu.Unlock()
