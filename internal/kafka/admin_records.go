@@ -31,15 +31,7 @@ func (c *Cluster) Append(ctx context.Context, topic string, records []Record) er
 	for i, r := range records {
 		out[i] = &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value}
 	}
-	// The library looks at ctx only when it is about to send, which is never while no broker answers.
-	done := make(chan error, 1)
-	go func() { done <- c.client.ProduceSync(ctx, out...).FirstErr() }()
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	err := c.produceWithin(ctx, out)
 	if err != nil {
 		if kerr.TopicAuthorizationFailed == err {
 			err = &DeniedError{"Write", "Topic", topic, c.alias, err}
