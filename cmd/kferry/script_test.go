@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -20,8 +18,6 @@ import (
 
 	"github.com/kferry/kferry/internal/demo"
 )
-
-var update = flag.Bool("update", false, "rewrite docs/commands.md")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"kferry": main})
@@ -150,22 +146,4 @@ func commitAll(ts *testscript.TestScript, _ bool, args []string) {
 	defer cancel()
 	ts.Check(cl.PollFetches(ctx).Err())
 	ts.Check(cl.CommitUncommittedOffsets(ctx))
-}
-
-// TestCommandsPage keeps docs/commands.md what the commands say.
-func TestCommandsPage(t *testing.T) {
-	const path = "../../docs/commands.md"
-	want := commandsMarkdown(newRootCommand(streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("docs/commands.md is not what `kferry docs` prints; run go test ./cmd/kferry -run TestCommandsPage -update")
-	}
 }

@@ -209,7 +209,7 @@ func (p *printer) groups(doc *report.Document) {
 	}
 	t := &table{columns: []column{
 		{title: "GROUP", min: 10}, {title: "TYPE", drop: 4}, {title: "ON SOURCE", drop: 3}, {title: "ON TARGET", drop: 3},
-		{title: "SYNCED", right: true}, {title: "HELD", right: true}, {title: "LAST SYNC", right: true, drop: 5}, {title: "WHY HELD", min: 14, prose: true},
+		{title: "EQUAL", right: true}, {title: "HELD", right: true}, {title: "LAST SYNC", right: true, drop: 5}, {title: "WHY HELD", min: 14, prose: true},
 	}}
 	for _, g := range doc.Groups {
 		at := "-"
