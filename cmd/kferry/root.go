@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -29,28 +30,36 @@ func run(args []string, s streams) int {
 	return int(codeOf(err))
 }
 
+// sameWish is how long after a signal another one is not a second wish.
+const sameWish = 300 * time.Millisecond
+
 // errInterrupted is why the context ended when a signal ended it.
 var errInterrupted = errors.New("interrupted")
 
 // untilSignal gives a context that the first SIGINT or SIGTERM ends, so that everything closes in order. The
-// second ends the process at once; nothing is lost by it, the target's log is the state.
+// second ends the process at once; nothing is lost by it, the target's log is the state. What follows the first
+// within a moment is the same wish: timeout(1), for one, signals its child and then its whole process group.
 func untilSignal(s streams) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
-		for n := 0; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case <-done:
 				return
 			case <-signals:
 			}
-			if n > 0 {
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				fmt.Fprintln(s.err, "kferry: ending; once more to end at once")
+				cancel(errInterrupted)
+			case time.Since(first) > sameWish:
 				os.Exit(int(exitInterrupted))
 			}
-			fmt.Fprintln(s.err, "kferry: ending; once more to end at once")
-			cancel(errInterrupted)
 		}
 	}()
 	return ctx, func() {
