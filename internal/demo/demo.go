@@ -39,7 +39,7 @@ type Outcome struct {
 	Took     time.Duration
 }
 
-// Faults, Different and the like are for the exit code: the demo is good when all are false.
+// Faults says whether kferry stopped a partition.
 func (o *Outcome) Faults() bool { return len(o.Document.Faults) > 0 }
 
 // GroupsDiffer says whether a group's position is not the same on both sides.
