@@ -13,9 +13,10 @@ import (
 
 // Bounds of one run.
 const (
-	startTimeout = 2 * time.Minute  // until the first record
-	cutAfter     = 30 * time.Second // from the first record
-	endTimeout   = time.Minute      // from the last record to the end of the process
+	startTimeout       = 2 * time.Minute  // until the first record
+	cutAfter           = 30 * time.Second // from the first record
+	endTimeout         = time.Minute      // from the last record to the end of the process
+	replicationTimeout = 10 * time.Second // from the end of a process to its last record on all replicas
 )
 
 // sample is what one look at a run saw.
@@ -148,6 +149,7 @@ func (r *rig) prepare(ctx context.Context, c contender, w workload, j job) error
 // of them, or the one at which the run was cut.
 func (w *watcher) untilCopied(ctx context.Context, total int64) (first, last sample, err error) {
 	began := time.Now()
+	var endedAt time.Time
 	for ; ; time.Sleep(w.interval()) {
 		s, err := w.look(ctx)
 		switch {
@@ -168,12 +170,17 @@ func (w *watcher) untilCopied(ctx context.Context, total int64) (first, last sam
 		case s.after.Sub(first.before) > cutAfter:
 			return first, s, nil
 		}
-		if ended, err := w.subject.Ended(); ended {
-			again, lookErr := w.look(ctx)
-			if err == nil && lookErr == nil && again.records == total {
-				return first, again, nil
+		ended, err := w.subject.Ended()
+		if err != nil {
+			return first, s, fmt.Errorf("ended with %d records of %d on the target: %w", s.records, total, err)
+		}
+		if ended { // what the leaders acknowledged may not be replicated yet
+			if endedAt.IsZero() {
+				endedAt = time.Now()
 			}
-			return first, s, fmt.Errorf("ended with %d records of %d: %w", s.records, total, errors.Join(err, lookErr))
+			if time.Since(endedAt) > replicationTimeout {
+				return first, s, fmt.Errorf("ended with %d records of %d on the target", s.records, total)
+			}
 		}
 	}
 }
