@@ -24,11 +24,11 @@ const (
 	choreTimeout  = 45 * time.Second
 	choreRetryMin = 50 * time.Millisecond
 	choreRetryMax = 3 * time.Second
-
-	// settleTime is how long a target that does not remember our producer id must stand still after an
-	// unknown outcome: longer than a request can lie in a broker's queue after its connection was cut.
-	settleTime = 3 * time.Second
 )
+
+// settleTime is how long a target that does not remember our producer id must stand still after an unknown
+// outcome: longer than a request can lie in a broker's queue after its connection was cut. Tests shorten it.
+var settleTime = 3 * time.Second
 
 // chore runs one action. Called with the partition's mutex held.
 func (e *Engine) chore(p *partition, a mirror.Action) {

@@ -11,7 +11,16 @@ const (
 	mergeBelow   = 4 << 10   // batches up to this size are worth merging
 	mergeAtLeast = 4         // so many of them must wait in a row
 	mergeUpTo    = 128 << 10 // uncompressed size at which a merged batch is closed
+	smallAtOnce  = 4         // small batches that may be unanswered before the next ones wait to be joined
 )
+
+// holdSmall says whether the small batch at the head waits: several appends are unanswered, so the target is the
+// slower side, and what comes meanwhile goes out as one batch with the next answer. Sent one by one, the
+// batches of a producer without linger would pile up behind a broker that is busy.
+func (m *Machine) holdSmall() bool {
+	it := &m.items[0]
+	return it.ready == nil && it.bytes <= mergeBelow && len(m.inflight) >= smallAtOnce && m.itemBytes < mergeUpTo
+}
 
 // merge joins the small batches at the head of the queue, if there are enough. It says whether it did.
 func (m *Machine) merge() bool {

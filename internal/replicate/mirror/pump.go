@@ -22,6 +22,9 @@ func (m *Machine) pump() {
 			// answered, a second one could land before it.
 			return
 		}
+		if m.holdSmall() {
+			return
+		}
 		if m.items[0].ready == nil && !m.merge() && m.phase == Copying && !m.prepare() {
 			continue // the head was replaced, or the partition stopped
 		}
