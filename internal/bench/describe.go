@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os/exec"
 	"regexp"
 	"runtime/debug"
+	"strings"
 
 	"github.com/kferry/kferry/internal/bench/proc"
 	"github.com/kferry/kferry/internal/bench/result"
@@ -40,17 +40,12 @@ func describe(ctx context.Context, book *result.Book, version testbed.Version) e
 	return nil
 }
 
-// commitOf finds the commit in what "kferry version -o json" prints.
-func commitOf(out []byte) string {
-	var v struct {
-		Commit   string `json:"commit"`
-		Modified bool   `json:"modified"`
-	}
-	if json.Unmarshal(out, &v) != nil || v.Commit == "" {
+// commit names the commit that is measured, with a mark if files differ from it;
+// "" outside a repository.
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*", "--abbrev=12").Output()
+	if err != nil {
 		return ""
 	}
-	if v.Modified {
-		return v.Commit + " with changes"
-	}
-	return v.Commit
+	return strings.TrimSpace(string(out))
 }

@@ -145,13 +145,13 @@ func run(ctx context.Context) error {
 // measure measures the sections that were asked for.
 func (r *rig) measure(ctx context.Context) error {
 	failed := 0
-	commit := r.kferryCommit(ctx)
+	at := commit(ctx)
 	for _, name := range r.o.sections {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		began := time.Now()
-		r.book.Begin(result.Section{Name: name, Date: began.UTC().Format(time.DateOnly), Scale: r.o.scale, Rounds: r.o.rounds, Commit: commit})
+		r.book.Begin(result.Section{Name: name, Date: began.UTC().Format(time.DateOnly), Scale: r.o.scale, Rounds: r.o.rounds, Commit: at})
 		err := r.measureSection(ctx, name)
 		r.book.Section(name).Minutes = time.Since(began).Minutes()
 		if err != nil && !errors.Is(err, errSaid) {

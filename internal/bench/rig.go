@@ -151,12 +151,3 @@ func (r *rig) logFile(parts ...string) string {
 	name := strings.ReplaceAll(strings.Join(parts, "-"), " ", "-")
 	return filepath.Join(r.dir, name+".log")
 }
-
-// kferryCommit is what the program says that it was built of.
-func (r *rig) kferryCommit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, r.kferry, "version", "-o", "json").Output()
-	if err != nil {
-		return ""
-	}
-	return commitOf(out)
-}

@@ -168,5 +168,8 @@ func verdict(x bound, v float64) string {
 	if x.atLeast {
 		off = 1 - v/x.limit
 	}
+	if off > 1.5 {
+		return fmt.Sprintf("**missed: %.1f times as much**", v/x.limit)
+	}
 	return fmt.Sprintf("**missed by %.0f %%**", math.Ceil(100*off))
 }

@@ -128,6 +128,9 @@ func (p *page) copyTable(section, workload string) {
 		if haveOurs && name != Kferry {
 			faster, cheaper = times(ours.RecordsSec/s.RecordsSec), share(ours.CPUPerM/s.CPUPerM)
 		}
+		if name == Limit { // it has nothing to fetch, and holds the whole topic
+			cheaper = ""
+		}
 		rows = append(rows, []string{
 			name, seconds(s), fmt.Sprintf("%.0f", s.RecordsSec/1e3), fmt.Sprintf("%.0f", s.MBSec),
 			fmt.Sprintf("%.2f", s.CPUPerM), fmt.Sprintf("%.2f", s.CPUPerGB), fmt.Sprintf("%.2f", s.TargetPerM), fmt.Sprintf("%.2f", s.CPUPerM+s.TargetPerM),
