@@ -2,6 +2,7 @@
 # make test    linting, then all tests, on real brokers too, with the race detector
 # make demo    kferry between two clusters inside one process, under a minute
 # make bench   kferry, MirrorMaker 2 and others in turn on real brokers: an hour
+# make carry   ten million records, kferry killed every few seconds, all compared
 # make lint    what make test checks before it runs anything
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 STATICCHECK := bin/staticcheck-v0.8.2
 GOVULNCHECK := bin/govulncheck-v1.8.0
 
-.PHONY: build test demo bench lint fmt vet staticcheck vuln clean FORCE
+.PHONY: build test demo bench carry lint fmt vet staticcheck vuln clean FORCE
 
 build: bin/kferry
 
@@ -24,6 +25,9 @@ demo: build
 
 bench:
 	go run ./internal/bench
+
+carry:
+	go run ./test/carry
 
 # All tests, those on real brokers as well. Two packages at a time, because each
 # may run several Java processes; -count=1, because what a broker does is no
