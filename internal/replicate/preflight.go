@@ -144,9 +144,14 @@ func (p *probe) create(ctx context.Context) error {
 		if err == nil {
 			if parts := md.Topics[p.topic].Partitions; len(parts) == 1 && parts[0].Leader >= 0 {
 				p.leader = kafka.Leader{TopicPartition: estate.TopicPartition{Topic: p.topic}, Node: parts[0].Leader, Epoch: parts[0].LeaderEpoch}
-				return nil
 			}
 			err = md.Errors[p.topic]
+		}
+		if p.leader.Topic != "" {
+			// The metadata may name a leader before that broker hosts the log.
+			if _, err = t.LogEnd(ctx, p.leader); kafka.TroubleOf(err) != kafka.Passing {
+				return nil // there, or refused: the probe will tell
+			}
 		}
 		if time.Now().After(deadline) || !sleep(ctx, 50*time.Millisecond) {
 			return fmt.Errorf("wait for scratch topic %s on cluster %s: no leader yet (%v)", p.topic, t.Alias(), err)
