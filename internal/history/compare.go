@@ -301,3 +301,17 @@ func clip(b []byte) []byte {
 	}
 	return b
 }
+
+// Add adds what another comparison found.
+func (r *Result) Add(o *Result) {
+	r.Partitions += o.Partitions
+	r.Committed += o.Committed
+	r.Uncommitted += o.Uncommitted
+	r.AbortedKept += o.AbortedKept
+	r.Echoes += o.Echoes
+	r.Fillers += o.Fillers
+	r.Thinned += o.Thinned
+	r.Unstable += o.Unstable
+	r.Positions += o.Positions
+	r.Differences = append(r.Differences, o.Differences...)
+}

@@ -36,8 +36,18 @@ type ends struct {
 	leader int32
 }
 
-// readEnds asks for the borders of every partition of the topics.
+// readEnds asks for the borders of every partition of the topics, again while leaders move.
 func readEnds(ctx context.Context, cl *kgo.Client, topics []string) (map[string][]ends, error) {
+	for attempt := 0; ; attempt++ {
+		all, err := tryEnds(ctx, cl, topics)
+		if err == nil || attempt >= readRetries || !kerr.IsRetriable(err) {
+			return all, err
+		}
+		time.Sleep(readWait)
+	}
+}
+
+func tryEnds(ctx context.Context, cl *kgo.Client, topics []string) (map[string][]ends, error) {
 	adm := kadm.NewClient(cl)
 	md, err := adm.Metadata(ctx, topics...)
 	if err != nil {

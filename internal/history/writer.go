@@ -129,14 +129,19 @@ func (w *Writer) Configure(ctx context.Context, name, key, value string) error {
 func (w *Writer) DeleteBefore(ctx context.Context, topic string, partition int32, offset int64) error {
 	var os kadm.Offsets = map[string]map[int32]kadm.Offset{}
 	os.Add(kadm.Offset{Topic: topic, Partition: partition, At: offset})
-	done, err := w.admin.DeleteRecords(ctx, os)
-	if err == nil {
-		err = done.Error()
+	for attempt := 0; ; attempt++ {
+		done, err := w.admin.DeleteRecords(ctx, os)
+		if err == nil {
+			err = done.Error()
+		}
+		if err == nil {
+			return nil
+		}
+		if attempt > 20 || !kerr.IsRetriable(err) { // a leader that has just moved
+			return fmt.Errorf("delete records of %s-%d before %d: %w", topic, partition, offset, err)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
-	if err != nil {
-		return fmt.Errorf("delete records of %s-%d before %d: %w", topic, partition, offset, err)
-	}
-	return nil
 }
 
 // Delete removes a topic and returns when the cluster has forgotten it.

@@ -32,7 +32,7 @@ import (
 )
 
 var (
-	randomTime = flag.Duration("random-time", 20*time.Second, "how long TestRandomHistories goes on")
+	randomTime = flag.Duration("random-time", 18*time.Second, "how long TestRandomHistories goes on")
 	randomSeed = flag.Uint64("random-seed", 0, "run this history alone and log what happens")
 )
 
@@ -40,30 +40,43 @@ var (
 // requests that fail after or before they had an effect. The judge shares no code with the engine.
 func TestRandomHistories(t *testing.T) {
 	before := settleTime
-	settleTime = 20 * time.Millisecond // embedded clusters have no late requests, and never tell our sequence
-	defer func() { settleTime = before }()
-	r := &rig{t: t}
-	r.start()
+	settleTime = 20 * time.Millisecond // embedded clusters have no late requests
+	t.Cleanup(func() { settleTime = before })
 	if *randomSeed != 0 {
+		r := &rig{t: t}
+		r.start()
 		r.round(*randomSeed)
 		t.Log(r.log.String())
 		return
 	}
-	first := uint64(time.Now().UnixNano()) % 1_000_000 * 1000
+	first := uint64(time.Now().UnixNano()) % 1_000_000 * 10_000
+	for n := range uint64(2) { // most of a round is waiting
+		t.Run(fmt.Sprint("seeds from ", first+n*1000), func(t *testing.T) {
+			t.Parallel()
+			r := &rig{t: t}
+			r.start()
+			r.rounds(first + n*1000)
+		})
+	}
+}
+
+// rounds goes through seeds until the time is over.
+func (r *rig) rounds(seed uint64) {
 	rounds := 0
 	for deadline := time.Now().Add(*randomTime); time.Now().Before(deadline) || rounds < 3; rounds++ {
 		began := time.Now()
-		r.round(first + uint64(rounds) + 1)
+		r.round(seed)
 		if took := time.Since(began); took > slowRound {
-			t.Logf("seed %d took %v:\n%s", first+uint64(rounds)+1, took, r.log.String())
+			r.t.Logf("seed %d took %v:\n%s", seed, took, r.log.String())
 		}
-		if t.Failed() {
-			t.Fatalf("log:\n%s\nonce more, perhaps: go test ./internal/replicate -run TestRandomHistories -v -random-seed %d", r.log.String(), first+uint64(rounds)+1)
+		if r.t.Failed() {
+			r.t.Fatalf("log:\n%s\nonce more, perhaps: go test ./internal/replicate -run TestRandomHistories -v -random-seed %d", r.log.String(), seed)
 		}
+		seed++
 	}
-	t.Logf("%d histories, seeds from %d on, %d interruptions, %d requests disturbed: %s", rounds, first+1, r.stops, r.disturbed, r.total.String())
+	r.t.Logf("%d histories, %d interruptions, %d requests disturbed: %s", rounds, r.stops, r.disturbed, r.total.String())
 	if r.total.Committed == 0 || r.total.Uncommitted == 0 || r.stops == 0 || r.disturbed == 0 {
-		t.Error("nothing of what is hard was there")
+		r.t.Error("nothing of what is hard was there")
 	}
 }
 
@@ -94,19 +107,17 @@ const slowRound = 10 * time.Second
 
 // rig is a pair of embedded clusters that all rounds use.
 type rig struct {
-	t              *testing.T
-	fakeA, fakeB   *kfake.Cluster
-	source, target *kafka.Cluster
-	judge          *history.Writer // of the target
-	log            tail
+	t            *testing.T
+	fakeA, fakeB *kfake.Cluster
+	judge        *history.Writer // of the target
+	log          tail
 
 	stops, disturbed int
 	total            history.Result
 }
 
 func (r *rig) start() {
-	r.fakeA, r.source = r.embedded("a")
-	r.fakeB, r.target = r.embedded("b")
+	r.fakeA, r.fakeB = r.embedded("a"), r.embedded("b")
 	r.judge = r.writer(r.fakeB, 0)
 	r.fakeB.ControlKey(int16(kmsg.InitProducerID), r.dataID)
 	r.fakeB.ControlKey(int16(kmsg.Produce), r.forget)
@@ -151,19 +162,23 @@ func (r *rig) forget(req kmsg.Request) (kmsg.Response, error, bool) {
 	return nil, nil, false
 }
 
-func (r *rig) embedded(alias string) (*kfake.Cluster, *kafka.Cluster) {
+func (r *rig) embedded(alias string) *kfake.Cluster {
 	r.t.Helper()
 	fake, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.ClusterID(alias))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(fake.Close)
+	return fake
+}
+
+func (r *rig) open(fake *kfake.Cluster, alias string) *kafka.Cluster {
+	r.t.Helper()
 	c, err := kafka.Open(r.t.Context(), kafka.Connection{Alias: alias, Bootstrap: fake.ListenAddrs()})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(c.Close)
-	return fake, c
+	return c
 }
 
 func (r *rig) writer(fake *kfake.Cluster, seed uint64) *history.Writer {
@@ -215,7 +230,7 @@ func (r *rig) round(seed uint64) {
 // options are those of one round.
 func (r *rig) options(rng *rand.Rand, flow string) Options {
 	o := Options{
-		Flow: flow, Source: r.source, Target: r.target, Include: []*regexp.Regexp{regexp.MustCompile("^" + flow + "-.*$")},
+		Flow: flow, Include: []*regexp.Regexp{regexp.MustCompile("^" + flow + "-.*$")},
 		FillExpired: true, WideGap: int64(3 + rng.IntN(30)), TopicRefresh: 50 * time.Millisecond, GroupInterval: 50 * time.Millisecond,
 		WideHoles: []mirror.HoleFiller{mirror.HolesAuto, mirror.HolesEcho, mirror.HolesAborted, mirror.HolesMarkers}[rng.IntN(4)],
 		Fillers:   []FillerPermission{FillersAuto, FillersMarkers, FillersEndTxn}[rng.IntN(3)],
@@ -279,6 +294,9 @@ func (r *rig) run(ctx context.Context, o Options, most time.Duration) (*report.D
 	}
 	ended := make(chan end, 1)
 	var last atomic.Pointer[report.Document]
+	o.Source, o.Target = r.open(r.fakeA, "a"), r.open(r.fakeB, "b") // as another process would
+	defer o.Source.Close()
+	defer o.Target.Close()
 	o.OnReport = func(doc *report.Document) { last.Store(doc) }
 	go func() {
 		doc, err := Run(ctx, o)
