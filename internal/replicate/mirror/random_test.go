@@ -250,7 +250,8 @@ func (w *world) truncate() {
 			delete(w.all, at)
 		}
 	}
-	if w.src.stable() < w.tgt.end() || len(w.sent)+len(w.limbo) > 0 || w.mark != nil { // a lost marker makes what was committed unstable again
+	// A lost marker makes what was committed unstable again. What is under way counts as copied.
+	if w.src.stable() < w.tgt.end() || len(w.limbo) > 0 || !w.quiet() {
 		w.foreign = w.src.stable()
 		w.excuses[fault.Truncation] = "the source lost a tail"
 		w.excuses[fault.ForeignAppend] = "the source lost a tail and has another now"
