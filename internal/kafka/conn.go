@@ -149,8 +149,12 @@ func (c *Conn) Do(ctx context.Context, req kmsg.Request) (kmsg.Response, error) 
 	if err := c.pickVersion(req); err != nil {
 		return nil, err
 	}
-	return c.exchange(ctx, func(done func([]byte, error)) error { return c.Start(req, nil, done) }, req)
+	return c.exchange(ctx, func(done func([]byte, error)) error { return c.Start(req, own, done) }, req)
 }
+
+// own gives an answer memory of its own: decoded answers go on pointing into their bytes (record batches, opaque
+// blobs), while the connection, which others share, reads the next answer.
+func own(n int) []byte { return make([]byte, n) }
 
 func (c *Conn) exchange(ctx context.Context, start func(func([]byte, error)) error, req kmsg.Request) (kmsg.Response, error) {
 	type answer struct {

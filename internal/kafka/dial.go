@@ -160,5 +160,5 @@ func (c *Conn) armReauth(lifetime time.Duration, m sasl.Mechanism) {
 
 // doLocked is Do for a caller that holds c.writing and has set the version.
 func (c *Conn) doLocked(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	return c.exchange(ctx, func(done func([]byte, error)) error { return c.startLocked(req, nil, done) }, req)
+	return c.exchange(ctx, func(done func([]byte, error)) error { return c.startLocked(req, own, done) }, req)
 }

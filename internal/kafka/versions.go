@@ -23,7 +23,7 @@ func (c *Conn) negotiate(ctx context.Context) error {
 	req.Version = 3
 	req.ClientSoftwareName = clientSoftwareName
 	req.ClientSoftwareVersion = Version
-	resp, err := c.exchange(ctx, func(done func([]byte, error)) error { return c.Start(req, nil, done) }, req)
+	resp, err := c.exchange(ctx, func(done func([]byte, error)) error { return c.Start(req, own, done) }, req)
 	if err != nil {
 		return err
 	}
