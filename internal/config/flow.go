@@ -59,7 +59,7 @@ type Limits struct {
 	// Payload written to the target per second; 0 is no limit.
 	BytesPerSecond Bytes `yaml:"bytesPerSecond" default:"0" min:"0" max:"1TiB"`
 	// Record bytes held in memory by the flow, whatever the number of partitions.
-	Memory Bytes `yaml:"memory" default:"32MiB" min:"8MiB" max:"1TiB"`
+	Memory Bytes `yaml:"memory" default:"16MiB" min:"8MiB" max:"1TiB"`
 	// Bytes sent to one target broker and not yet answered; they take up no memory of kferry.
 	InFlightBytes Bytes `yaml:"inFlightBytes" default:"64MiB" min:"1MiB" max:"1TiB"`
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -9,80 +10,77 @@ import (
 // Buffer is a reference-counted byte buffer that holds one fetch answer. Whoever keeps a slice of B holds a
 // reference; the last Release gives the memory back for the next answer.
 type Buffer struct {
-	B     []byte
-	refs  atomic.Int32
-	class int
+	B    []byte
+	refs atomic.Int32
 
 	// OnFree, if set, is called once when the last reference is gone.
 	OnFree func()
 }
 
-// Buffers are pooled in classes four to a power of two, from 64 KiB to 64 MiB, so that at most a fifth of
-// one lies idle; what is larger is left to the collector.
+// Buffers have sizes four to a power of two, from 64 KiB to 64 MiB, so that at most a fifth of a new one lies
+// idle; what is larger is left to the collector.
 const (
 	minBuffer = 64 << 10
 	maxBuffer = 64 << 20
 )
 
-// bufferClass returns the class for n bytes and its size.
-func bufferClass(n int) (class, size int) {
+// bufferSize returns how large a new buffer for n bytes is.
+func bufferSize(n int) int {
 	n = max(n, minBuffer)
 	power := bits.Len(uint(n-1)) - 1 // 2^power < n <= 2^(power+1), except for powers of two
 	quarter := 1 << (power - 2)
-	quarters := (n + quarter - 1) / quarter // 4 < quarters <= 8
-	return 4*power + quarters, quarters * quarter
+	return (n + quarter - 1) / quarter * quarter
 }
 
-// spare keeps buffers for reuse. A sync.Pool would be emptied by the collector, again and again, and megabytes
-// would be allocated and zeroed for each answer.
+// spare keeps buffers for reuse, the one used last at the end. A sync.Pool would be emptied by the collector,
+// again and again, and megabytes would be allocated and zeroed for each answer.
 var spare struct {
-	mu      sync.Mutex // guards the rest
-	byClass map[int][]*Buffer
-	bytes   int
+	mu    sync.Mutex // guards the rest
+	list  []*Buffer
+	bytes int
 }
 
 // maxSpare bounds the bytes kept for reuse.
-const maxSpare = 48 << 20
+const maxSpare = 24 << 20
 
-func takeSpare(class int) *Buffer {
+// takeSpare returns a buffer for n bytes that is at most twice as large: answers vary in size, and one size for
+// each would seldom find its like.
+func takeSpare(n int) *Buffer {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
-	list := spare.byClass[class]
-	if len(list) == 0 {
-		return nil
+	for i := len(spare.list) - 1; i >= 0; i-- {
+		if b := spare.list[i]; n <= cap(b.B) && cap(b.B) <= max(2*n, 4*minBuffer) {
+			spare.list = slices.Delete(spare.list, i, i+1)
+			spare.bytes -= cap(b.B)
+			return b
+		}
 	}
-	b := list[len(list)-1]
-	spare.byClass[class] = list[:len(list)-1]
-	spare.bytes -= len(b.B)
-	return b
+	return nil
 }
 
-// putSpare keeps b, or leaves it to the collector when enough is kept.
+// putSpare keeps b; what has not been of use for longest is left to the collector when there is too much.
 func putSpare(b *Buffer) {
-	b.B = b.B[:cap(b.B)]
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
-	if spare.bytes+len(b.B) > maxSpare {
-		return
+	spare.list = append(spare.list, b)
+	spare.bytes += cap(b.B)
+	drop := 0
+	for ; spare.bytes > maxSpare; drop++ {
+		spare.bytes -= cap(spare.list[drop].B)
 	}
-	if spare.byClass == nil {
-		spare.byClass = map[int][]*Buffer{}
-	}
-	spare.byClass[b.class] = append(spare.byClass[b.class], b)
-	spare.bytes += len(b.B)
+	spare.list = slices.Delete(spare.list, 0, drop)
 }
 
 // NewBuffer returns a buffer of n bytes, holding one reference.
 func NewBuffer(n int) *Buffer {
 	if n > maxBuffer {
-		b := &Buffer{B: make([]byte, n), class: -1}
+		b := &Buffer{B: make([]byte, n)}
 		b.refs.Store(1)
 		return b
 	}
-	class, size := bufferClass(n)
-	b := takeSpare(class)
+	b := takeSpare(n)
 	if b == nil {
-		b = &Buffer{B: make([]byte, size), class: class}
+		b = &Buffer{B: make([]byte, bufferSize(n))}
 	}
 	b.B = b.B[:n]
 	b.refs.Store(1)
@@ -102,9 +100,8 @@ func (b *Buffer) Release() {
 			b.OnFree = nil
 			free()
 		}
-		if b.class < 0 {
-			return
+		if cap(b.B) <= maxBuffer {
+			putSpare(b)
 		}
-		putSpare(b)
 	}
 }

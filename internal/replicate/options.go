@@ -36,7 +36,7 @@ type Options struct {
 	TopicRefresh  time.Duration // how often topics and leaders are looked at; 10 s
 	GroupInterval time.Duration // how often group offsets are carried over; 5 s
 
-	MemoryBytes    int64 // most bytes of fetched data held at a time; 32 MiB
+	MemoryBytes    int64 // most bytes of fetched data held at a time; 16 MiB
 	InFlightBytes  int64 // most bytes on their way to one target broker; 64 MiB
 	BytesPerSecond int64 // limit of what is written to the target; 0: none
 
@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.SeedLimit, 10_000_000_000)
 	setDefault(&o.TopicRefresh, 10*time.Second)
 	setDefault(&o.GroupInterval, 5*time.Second)
-	setDefault(&o.MemoryBytes, 32<<20)
+	setDefault(&o.MemoryBytes, 16<<20)
 	setDefault(&o.InFlightBytes, 64<<20)
 	setDefault(&o.WideHoles, mirror.HolesAuto)
 	setDefault(&o.Fillers, FillersAuto)
