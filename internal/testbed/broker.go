@@ -24,7 +24,8 @@ type Broker struct {
 	clients    []port   // one per client listener
 	advertised []string // one per client listener: what clients are told
 	internal   port
-	controller port // zero with ZooKeeper
+	inside     string // what the other brokers are told of internal
+	controller port   // zero with ZooKeeper
 
 	mu    sync.Mutex // guards what follows
 	extra map[string]string
@@ -40,6 +41,10 @@ func (c *Cluster) newBroker(id int) (*Broker, error) {
 		b.releasePorts()
 		return nil, err
 	}
+	b.inside = b.internal.addr()
+	if c.options.AdvertiseInternal != nil {
+		b.inside = c.options.AdvertiseInternal(id, b.inside)
+	}
 	for _, p := range b.clients {
 		addr := p.addr()
 		if c.options.Advertise != nil {
@@ -49,6 +54,13 @@ func (c *Cluster) newBroker(id int) (*Broker, error) {
 	}
 	if err := os.MkdirAll(b.dataDir(), 0o755); err != nil {
 		return nil, fmt.Errorf("make the data directory of broker %d: %w", id, err)
+	}
+	if c.options.DiskMB > 0 {
+		unmount, err := mountDisk(b.dataDir(), c.options.DiskMB)
+		if err != nil {
+			return nil, err
+		}
+		c.closers = append(c.closers, unmount)
 	}
 	return b, nil
 }

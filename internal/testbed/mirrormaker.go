@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -99,6 +100,15 @@ func (m *MirrorMakerProcess) Err() error {
 	}
 	return fmt.Errorf("MirrorMaker 2 ended (%s); its log says:\n%s", m.proc.ended(), gistOfFile(m.log, 20))
 }
+
+// Kill ends MirrorMaker with SIGKILL; Close still has to be called.
+func (m *MirrorMakerProcess) Kill() { m.proc.kill() }
+
+// Pause freezes the process with SIGSTOP, Resume lets it go on; neither does anything after its end.
+func (m *MirrorMakerProcess) Pause() { m.proc.signal(syscall.SIGSTOP) }
+
+// Resume undoes Pause.
+func (m *MirrorMakerProcess) Resume() { m.proc.signal(syscall.SIGCONT) }
 
 // CPU returns user plus system time, after Close that of its whole life.
 func (m *MirrorMakerProcess) CPU() (time.Duration, error) { return m.proc.cpu() }

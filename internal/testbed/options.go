@@ -30,6 +30,14 @@ type Options struct {
 	// on loopback to the one that clients shall be told, such as a proxy's. It
 	// is called once per broker and client listener before the broker starts.
 	Advertise func(broker int, addr string) string
+	// AdvertiseInternal does the same for the listener on which the brokers
+	// speak with each other: followers fetch and coordinators write transaction
+	// markers through what it returns. Cluster.Internal remains the way around it.
+	AdvertiseInternal func(broker int, addr string) string
+	// DiskMB, when set, gives each broker's log directory a file system of its
+	// own (tmpfs) of that many MiB, so that it can be filled. That needs the
+	// permission to mount; Start returns an error that says so where it is missing.
+	DiskMB int
 	// DataDir keeps data and logs and is left in place on Close. By default a
 	// temporary directory is made and removed on Close.
 	DataDir string
@@ -48,8 +56,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Brokers == 0 {
 		o.Brokers = 1
 	}
-	if o.Brokers < 0 || o.HeapMB < 0 {
-		return o, fmt.Errorf("brokers %d, heap %d MB: must not be negative", o.Brokers, o.HeapMB)
+	if o.Brokers < 0 || o.HeapMB < 0 || o.DiskMB < 0 {
+		return o, fmt.Errorf("brokers %d, heap %d MB, disk %d MB: must not be negative", o.Brokers, o.HeapMB, o.DiskMB)
 	}
 	if o.HeapMB == 0 {
 		o.HeapMB = 512

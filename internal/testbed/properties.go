@@ -80,7 +80,7 @@ func (b *Broker) listeners() string {
 }
 
 func (b *Broker) advertisedListeners() string {
-	list := []string{internalListener + "://" + b.internal.addr()}
+	list := []string{internalListener + "://" + b.inside}
 	for i, l := range b.cluster.options.Security.Listeners {
 		list = append(list, l.Name+"://"+b.advertised[i])
 	}

@@ -46,6 +46,7 @@ func sweepScratch() {
 		if err != nil {
 			continue // its owner lives, or it is not ours
 		}
+		unmountBelow(filepath.Dir(lock))
 		os.RemoveAll(filepath.Dir(lock))
 		unlock()
 	}
