@@ -69,7 +69,7 @@ func (c *Cluster) refused(code int16, message *string, g grant) error {
 		return &DeniedError{g.operation, "Cluster", "", c.alias, err}
 	}
 	if message != nil && *message != "" {
-		return fmt.Errorf("%s: %w", *message, err)
+		return fmt.Errorf("%s: %w", cutWords(*message), err)
 	}
 	return err
 }

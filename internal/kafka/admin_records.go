@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kferry/kferry/internal/batch"
 	"github.com/kferry/kferry/internal/estate"
 )
 
@@ -60,6 +62,9 @@ func (c *Cluster) produceWithin(ctx context.Context, records []*kgo.Record) erro
 	}
 }
 
+// contentFactor is how many times larger than its batches the content of a small topic may be.
+const contentFactor = 4
+
 const (
 	// readAttempts times readPause is how long a topic may be without a leader, as it is after its creation
 	// and while leaders are elected, before reading it fails.
@@ -97,7 +102,7 @@ func (c *Cluster) readAll(ctx context.Context, topic string, limit int64) ([]Rec
 		return nil, ends.Err
 	}
 	var records []Record
-	var size int64
+	var size, content int64
 	for at := ends.Start; at < ends.High; {
 		part, err := c.fetchPart(ctx, leader, at)
 		if err != nil {
@@ -105,6 +110,9 @@ func (c *Cluster) readAll(ctx context.Context, topic string, limit int64) ([]Rec
 		}
 		if size += part.size; size > limit {
 			return nil, fmt.Errorf("it holds more than %d bytes", limit)
+		}
+		if content += part.content; content > contentFactor*limit {
+			return nil, fmt.Errorf("it holds more than %d bytes when decompressed", contentFactor*limit)
 		}
 		records = append(records, part.records...)
 		if part.next <= at { // a tail of which compaction left nothing
@@ -138,11 +146,12 @@ func (c *Cluster) leaderOf(ctx context.Context, topic string) (Leader, error) {
 
 type fetchedPart struct {
 	records []Record
-	size    int64
+	size    int64 // bytes of batches
+	content int64 // bytes of keys and values
 	next    int64 // first offset after what was read
 }
 
-// fetchPart reads some batches from an offset on, decoded by franz-go.
+// fetchPart reads some batches from an offset on.
 func (c *Cluster) fetchPart(ctx context.Context, l Leader, at int64) (fetchedPart, error) {
 	const most = 8 << 20
 	req := kmsg.NewPtrFetchRequest()
@@ -169,15 +178,37 @@ func (c *Cluster) fetchPart(ctx context.Context, l Leader, at int64) (fetchedPar
 	if err := c.refused(rp.ErrorCode, nil, grant{"Read", "Topic", l.Topic}); err != nil {
 		return fetchedPart{}, err
 	}
-	part := fetchedPart{size: int64(len(rp.RecordBatches))}
-	fetched, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: at, Topic: l.Topic, Partition: l.Partition},
-		rp, kgo.DefaultDecompressor(), nil)
-	if fetched.Err != nil {
-		return fetchedPart{}, fetched.Err
-	}
-	part.next = next
-	for _, r := range fetched.Records {
-		part.records = append(part.records, Record{r.Key, r.Value, r.Offset, r.Timestamp})
+	return decodePart(rp.RecordBatches, at)
+}
+
+// smallBatch bounds what one batch of a small topic may decompress to, many times what kferry writes into one.
+const smallBatch = 64 << 20
+
+// decodePart reads the records from offset at on. Markers hold none.
+func decodePart(raw []byte, at int64) (fetchedPart, error) {
+	part := fetchedPart{size: int64(len(raw)), next: at}
+	d := batch.NewDecoder(batch.Limits{MaxDecompressed: smallBatch})
+	for len(raw) > 0 {
+		b, rest, err := batch.Next(raw)
+		if errors.Is(err, batch.ErrPartial) {
+			break
+		}
+		if err == nil {
+			err = b.CheckCRC()
+		}
+		if err == nil && !b.Control() {
+			err = d.Records(&b, func(r *batch.Record) error {
+				if r.Offset >= at {
+					part.content += int64(len(r.Key) + len(r.Value))
+					part.records = append(part.records, Record{bytes.Clone(r.Key), bytes.Clone(r.Value), r.Offset, time.UnixMilli(r.Timestamp)})
+				}
+				return nil
+			})
+		}
+		if err != nil {
+			return fetchedPart{}, err
+		}
+		raw, part.next = rest, max(part.next, b.NextOffset())
 	}
 	return part, nil
 }

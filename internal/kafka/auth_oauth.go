@@ -271,15 +271,18 @@ func (m oauthBearer) Authenticate(ctx context.Context, host string) (sasl.Sessio
 	if err != nil {
 		return nil, nil, err
 	}
-	return oauthSession{s}, msg, nil
+	return oauthSession{s, msg}, msg, nil
 }
 
-type oauthSession struct{ sasl.Session }
+type oauthSession struct {
+	sasl.Session
+	sent []byte
+}
 
 // Challenge implements sasl.Session.
 func (s oauthSession) Challenge(resp []byte) (bool, []byte, error) {
 	if len(resp) > 0 {
-		return false, nil, fmt.Errorf("the broker refused the token: %s", oneLine(string(resp)))
+		return false, nil, fmt.Errorf("the broker refused the token: %s", oneLine(withoutEcho(string(resp), s.sent)))
 	}
 	return s.Session.Challenge(resp)
 }

@@ -1,11 +1,13 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -117,7 +119,7 @@ func (c *Conn) authenticate(ctx context.Context, m sasl.Mechanism) error {
 		}
 		sa := resp.(*kmsg.SASLAuthenticateResponse)
 		if err := kerr.ErrorForCode(sa.ErrorCode); err != nil {
-			return authRefused(c.addr, m.Name(), sa, err)
+			return authRefused(c.addr, m.Name(), msg, sa, err)
 		}
 		lifetime = time.Duration(sa.SessionLifetimeMillis) * time.Millisecond
 		if done, msg, err = session.Challenge(sa.SASLAuthBytes); err != nil {
@@ -128,11 +130,41 @@ func (c *Conn) authenticate(ctx context.Context, m sasl.Mechanism) error {
 	return nil
 }
 
-func authRefused(addr, mechanism string, sa *kmsg.SASLAuthenticateResponse, err error) error {
+func authRefused(addr, mechanism string, sent []byte, sa *kmsg.SASLAuthenticateResponse, err error) error {
 	if sa.ErrorMessage != nil && *sa.ErrorMessage != "" {
-		return fmt.Errorf("authenticate to %s with %s: %s: %w", addr, mechanism, *sa.ErrorMessage, err)
+		return fmt.Errorf("authenticate to %s with %s: %s: %w", addr, mechanism, withoutEcho(*sa.ErrorMessage, sent), err)
 	}
 	return fmt.Errorf("authenticate to %s with %s: %w", addr, mechanism, err)
+}
+
+// maxWords bounds the words of a broker that are put into an error.
+const maxWords = 500
+
+func cutWords(s string) string {
+	if len(s) <= maxWords {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxWords], "") + " ..."
+}
+
+// withoutEcho keeps a broker's words out of errors and logs when they repeat what was sent to authenticate: a
+// password (all that stands behind the last NUL of PLAIN's message) or what is long enough to be a token or proof.
+func withoutEcho(words string, sent []byte) string {
+	const leastToken = 16
+	echoes := func(secret []byte, least int) bool {
+		return len(secret) >= least && strings.Contains(words, string(secret))
+	}
+	hidden := false
+	if i := bytes.LastIndexByte(sent, 0); i >= 0 {
+		hidden = echoes(sent[i+1:], 1)
+	}
+	for _, part := range bytes.FieldsFunc(sent, func(r rune) bool { return r <= ' ' || r == ',' || r == '"' }) {
+		hidden = hidden || echoes(part, leastToken)
+	}
+	if hidden {
+		return "the broker's words repeat the credentials and are not shown"
+	}
+	return cutWords(words)
 }
 
 // armReauth authenticates again on the same connection before the broker would close it: at 85 % of the

@@ -136,6 +136,10 @@ func (c *Cluster) listOffsetsOf(ctx context.Context, node int32, leaders []Leade
 				out[tp] = answerOffset{-1, fmt.Errorf("list offsets of %s: %w", tp, err)}
 				continue
 			}
+			if p.Offset < 0 { // there is always an earliest and a latest offset
+				out[tp] = answerOffset{-1, fmt.Errorf("list offsets of %s: node %d answered %d: %w", tp, node, p.Offset, ErrContradiction)}
+				continue
+			}
 			out[tp] = answerOffset{p.Offset, nil}
 		}
 	}
@@ -318,12 +322,15 @@ func (c *Cluster) DeleteBefore(ctx context.Context, l Leader, offset int64) (int
 		return -1, fmt.Errorf("delete records of %s before %d: %w", l.TopicPartition, offset, err)
 	}
 	topics := resp.(*kmsg.DeleteRecordsResponse).Topics
-	if len(topics) != 1 || len(topics[0].Partitions) != 1 {
+	if len(topics) != 1 || len(topics[0].Partitions) != 1 || topics[0].Topic != l.Topic || topics[0].Partitions[0].Partition != l.Partition {
 		return -1, fmt.Errorf("delete records of %s before %d: node %d left it out of its answer", l.TopicPartition, offset, l.Node)
 	}
 	low := topics[0].Partitions[0]
 	if err := kerr.ErrorForCode(low.ErrorCode); err != nil {
 		return -1, fmt.Errorf("delete records of %s before %d: %w", l.TopicPartition, offset, err)
+	}
+	if low.LowWatermark < offset { // it answers when every replica is there, or with an error
+		return -1, fmt.Errorf("delete records of %s before %d: node %d says that the log starts at %d: %w", l.TopicPartition, offset, l.Node, low.LowWatermark, ErrContradiction)
 	}
 	return low.LowWatermark, nil
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -79,6 +80,7 @@ type Session struct {
 	gone  map[estate.TopicPartition]estate.TopicID // told to the broker earlier, no longer wanted
 	byID  map[estate.TopicID]string
 	useID bool
+	noID  int // how many wanted partitions have no topic id
 }
 
 // NewSession prepares fetching over conn.
@@ -94,8 +96,15 @@ func NewSession(conn *Conn) *Session {
 
 // Want adds a partition to the session, or moves it to another position.
 func (s *Session) Want(p FetchPosition) {
-	if old, ok := s.want[p.TopicPartition]; ok && old == p {
+	old, ok := s.want[p.TopicPartition]
+	if ok && old == p {
 		return
+	}
+	if ok && old.TopicID.IsZero() {
+		s.noID--
+	}
+	if p.TopicID.IsZero() {
+		s.noID++
 	}
 	s.want[p.TopicPartition] = p
 	s.dirty[p.TopicPartition] = true
@@ -108,6 +117,9 @@ func (s *Session) Drop(tp estate.TopicPartition) {
 	p, ok := s.want[tp]
 	if !ok {
 		return
+	}
+	if p.TopicID.IsZero() {
+		s.noID--
 	}
 	delete(s.want, tp)
 	delete(s.dirty, tp)
@@ -145,70 +157,81 @@ func (s *Session) Poll(ctx context.Context, lim FetchLimits) (*FetchAnswer, erro
 	if err := s.conn.pickVersion(req); err != nil {
 		return nil, err
 	}
+	if req.Version < minFetchVersion {
+		return nil, fmt.Errorf("fetch from %s: the broker offers version %d, kferry needs %d (Kafka 2.8): %w", s.conn.addr, req.Version, minFetchVersion, kerr.UnsupportedVersion)
+	}
 	var buf *Buffer
 	type answer struct {
-		resp *kmsg.FetchResponse
+		body []byte
 		err  error
 	}
 	answered := make(chan answer, 1)
 	err := s.conn.Start(req,
 		func(n int) []byte { buf = NewBuffer(n); return buf.B },
-		func(body []byte, err error) {
-			a := answer{err: err}
-			if err == nil {
-				a.resp = req.ResponseKind().(*kmsg.FetchResponse)
-				if perr := a.resp.ReadFrom(body); perr != nil {
-					a.err = fmt.Errorf("parse fetch answer of %s: %w", s.conn.addr, perr)
-				}
-			}
-			answered <- a
-		})
+		func(body []byte, err error) { answered <- answer{body, err} })
 	if err != nil {
 		return nil, err
 	}
 	select {
 	case a := <-answered:
-		if a.err != nil {
-			if buf != nil {
-				buf.Release()
-			}
-			return nil, a.err
+		if a.err == nil {
+			return s.take(a.body, req.Version, buf)
 		}
-		return s.take(a.resp, buf)
+		if buf != nil {
+			buf.Release()
+		}
+		return nil, a.err
 	case <-ctx.Done():
 		s.conn.Close() // the answer may still be on its way; nobody will read it
 		return nil, ctx.Err()
 	}
 }
 
-func (s *Session) take(resp *kmsg.FetchResponse, buf *Buffer) (*FetchAnswer, error) {
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+func (s *Session) take(body []byte, version int16, buf *Buffer) (*FetchAnswer, error) {
+	resp, err := readFetchAnswer(body, version, func(id estate.TopicID) string { return s.byID[id] })
+	if err != nil {
+		buf.Release()
+		s.conn.Close() // what else comes from there is not to be trusted
+		return nil, fmt.Errorf("read fetch answer of %s: %w", s.conn.addr, err)
+	}
+	if resp.err != nil {
 		buf.Release()
 		s.reset()
-		return nil, err
+		return nil, resp.err
 	}
 	if s.epoch == 0 {
-		s.id = resp.SessionID
+		s.id = resp.session
 	}
 	if s.id == 0 { // the broker keeps no session for us: every request carries everything
 		s.reset()
 	} else if s.epoch++; s.epoch <= 0 {
 		s.epoch = 1
 	}
-	a := &FetchAnswer{Buffer: buf, Throttled: resp.ThrottleMillis > 0}
-	for i := range resp.Topics {
-		t := &resp.Topics[i]
-		name := t.Topic
-		if name == "" {
-			name = s.byID[t.TopicID]
+	a := &FetchAnswer{Buffer: buf, Throttled: resp.throttled, Partitions: resp.parts}
+	for i := range a.Partitions {
+		f := &a.Partitions[i]
+		f.From = -1 // not asked for
+		if p, ok := s.want[f.TopicPartition]; ok {
+			f.From = p.Offset
 		}
-		for j := range t.Partitions {
-			f := toFetched(name, &t.Partitions[j])
-			f.From = s.want[f.TopicPartition].Offset
-			a.Partitions = append(a.Partitions, f)
+		if f.Err == nil {
+			f.Err = f.contradiction()
 		}
 	}
 	return a, nil
+}
+
+// ErrContradiction says that what a broker tells of one partition cannot all be true. To go on from it would be to
+// guess: a last stable offset that is made up becomes a gap that is filled, a log start becomes a deletion.
+var ErrContradiction = errors.New("the broker contradicts itself")
+
+// contradiction checks what holds on every broker: log start <= last stable offset <= high watermark, where a last
+// stable offset is told at all.
+func (f *FetchedPartition) contradiction() error {
+	if f.HighWatermark < 0 || f.LogStart > f.HighWatermark || f.LastStable > f.HighWatermark {
+		return fmt.Errorf("log start %d, last stable offset %d, high watermark %d: %w", f.LogStart, f.LastStable, f.HighWatermark, ErrContradiction)
+	}
+	return nil
 }
 
 // reset makes the next request open a new session with every wanted partition.
@@ -218,22 +241,6 @@ func (s *Session) reset() {
 	for tp := range s.want {
 		s.dirty[tp] = true
 	}
-}
-
-func toFetched(topic string, p *kmsg.FetchResponseTopicPartition) FetchedPartition {
-	f := FetchedPartition{
-		TopicPartition: estate.TopicPartition{Topic: topic, Partition: p.Partition},
-		Err:            kerr.ErrorForCode(p.ErrorCode),
-		HighWatermark:  p.HighWatermark, LastStable: p.LastStableOffset, LogStart: p.LogStartOffset,
-		Records: p.RecordBatches,
-	}
-	for _, a := range p.AbortedTransactions {
-		f.Aborted = append(f.Aborted, Aborted{a.ProducerID, a.FirstOffset})
-	}
-	if p.DivergingEpoch.EndOffset >= 0 {
-		f.Diverging = &Divergence{p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset}
-	}
-	return f
 }
 
 // request lists the partitions that are new or moved, and those to forget.
@@ -264,15 +271,7 @@ func (s *Session) request(lim FetchLimits) *kmsg.FetchRequest {
 
 // version decides between topic ids and names. A session may not change its mind, so a change resets it.
 func (s *Session) version() int16 {
-	useID := s.conn.MaxVersion(int16(kmsg.Fetch)) >= firstFetchWithIDs
-	if useID {
-		for tp := range s.dirty {
-			if p := s.want[tp]; p.TopicID.IsZero() {
-				useID = false
-				break
-			}
-		}
-	}
+	useID := s.noID == 0 && s.conn.MaxVersion(int16(kmsg.Fetch)) >= firstFetchWithIDs
 	if useID != s.useID {
 		s.reset()
 		s.useID = useID

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -59,6 +60,9 @@ func toMetadata(resp *kmsg.MetadataResponse) estate.Metadata {
 		md.ClusterID = *resp.ClusterID
 	}
 	for _, b := range resp.Brokers {
+		if b.NodeID < 0 || b.Host == "" {
+			continue // nowhere to connect to; without a host it would be this machine
+		}
 		broker := estate.Broker{ID: b.NodeID, Addr: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))}
 		if b.Rack != nil {
 			broker.Rack = *b.Rack
@@ -73,9 +77,29 @@ func toMetadata(resp *kmsg.MetadataResponse) estate.Metadata {
 			md.Errors[*t.Topic] = err
 			continue
 		}
-		md.Topics[*t.Topic] = toTopic(t)
+		topic := toTopic(t)
+		if err := sound(topic); err != nil {
+			md.Errors[topic.Name] = err
+			continue
+		}
+		md.Topics[topic.Name] = topic
 	}
 	return md
+}
+
+// sound refuses what cannot be copied partition by partition: every number from 0 on must be there, once. A broker
+// that has only heard of some of a topic's partitions may tell better soon.
+func sound(t estate.Topic) error {
+	if len(t.Partitions) == 0 {
+		return fmt.Errorf("the broker names no partition of topic %s: %w", t.Name, kerr.LeaderNotAvailable)
+	}
+	for i, p := range t.Partitions {
+		if p.ID != int32(i) {
+			return fmt.Errorf("the broker names %d partitions of topic %s, and partition %d where %d is due: %w",
+				len(t.Partitions), t.Name, p.ID, i, kerr.LeaderNotAvailable)
+		}
+	}
+	return nil
 }
 
 func toTopic(t kmsg.MetadataResponseTopic) estate.Topic {
@@ -86,6 +110,6 @@ func toTopic(t kmsg.MetadataResponseTopic) estate.Topic {
 			Replicas: p.Replicas, ISR: p.ISR,
 		})
 	}
-	slices.SortFunc(topic.Partitions, func(a, b estate.Partition) int { return int(a.ID - b.ID) })
+	slices.SortFunc(topic.Partitions, func(a, b estate.Partition) int { return cmp.Compare(a.ID, b.ID) })
 	return topic
 }

@@ -62,37 +62,12 @@ func (c *Conn) Produce(batches []ProduceBatch, acks Acks, timeoutMillis int32, t
 			done(nil, err)
 			return
 		}
-		resp := kmsg.ProduceResponse{Version: version}
-		if err := resp.ReadFrom(body); err != nil {
-			done(nil, fmt.Errorf("parse produce answer of %s: %w", c.addr, err))
-			return
+		out, err := readProduced(body)
+		if err != nil {
+			err = fmt.Errorf("read produce answer of %s: %w", c.addr, err)
 		}
-		done(toProduced(&resp), nil)
+		done(out, err)
 	}})
-}
-
-func toProduced(resp *kmsg.ProduceResponse) []Produced {
-	var out []Produced
-	for i := range resp.Topics {
-		t := &resp.Topics[i]
-		for j := range t.Partitions {
-			p := &t.Partitions[j]
-			a := Produced{
-				TopicPartition: estate.TopicPartition{Topic: t.Topic, Partition: p.Partition},
-				Err:            kerr.ErrorForCode(p.ErrorCode), Base: p.BaseOffset, LogStart: p.LogStartOffset,
-			}
-			if p.ErrorMessage != nil {
-				a.Message = *p.ErrorMessage
-			}
-			for _, r := range p.ErrorRecords {
-				if r.ErrorMessage != nil {
-					a.Message += fmt.Sprintf(" [record %d: %s]", r.RelativeOffset, *r.ErrorMessage)
-				}
-			}
-			out = append(out, a)
-		}
-	}
-	return out
 }
 
 // produceFrame lays the request out as parts: framing from c.scratch, record bytes where they lie. The

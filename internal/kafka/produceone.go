@@ -29,8 +29,8 @@ func (c *Conn) ProduceOne(ctx context.Context, tp estate.TopicPartition, raw []b
 		switch {
 		case a.err != nil:
 			return -1, fmt.Errorf("produce to %s: %w", tp, a.err)
-		case len(a.out) != 1:
-			return -1, fmt.Errorf("produce to %s: the broker answered for %d partitions: %w", tp, len(a.out), kerr.UnknownServerError)
+		case len(a.out) != 1 || a.out[0].TopicPartition != tp:
+			return -1, fmt.Errorf("produce to %s: the broker left it out of its answer, which is about %d partitions: %w", tp, len(a.out), kerr.UnknownServerError)
 		case a.out[0].Err != nil:
 			return -1, fmt.Errorf("produce to %s: %s: %w", tp, a.out[0].Message, a.out[0].Err)
 		}

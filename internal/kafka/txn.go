@@ -177,26 +177,10 @@ func (c *Conn) WriteMarkers(p ProducerID, coordinatorEpoch int32, marks []Marks,
 			done(nil, err)
 			return
 		}
-		resp := req.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
-		if err := resp.ReadFrom(body); err != nil {
-			done(nil, fmt.Errorf("parse marker answer of %s: %w", c.addr, err))
-			return
+		out, err := readMarked(body, req.Version)
+		if err != nil {
+			err = fmt.Errorf("read marker answer of %s: %w", c.addr, err)
 		}
-		done(toMarked(resp), nil)
+		done(out, err)
 	})
-}
-
-func toMarked(resp *kmsg.WriteTxnMarkersResponse) map[estate.TopicPartition]error {
-	out := map[estate.TopicPartition]error{}
-	for _, m := range resp.Markers {
-		for _, t := range m.Topics {
-			for _, p := range t.Partitions {
-				tp := estate.TopicPartition{Topic: t.Topic, Partition: p.Partition}
-				if err := kerr.ErrorForCode(p.ErrorCode); err != nil || out[tp] == nil {
-					out[tp] = err
-				}
-			}
-		}
-	}
-	return out
 }
