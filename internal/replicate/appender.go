@@ -82,6 +82,7 @@ func (a *appender) run(ctx context.Context) {
 		if !a.connect(ctx) {
 			continue
 		}
+		a.assemble(ctx)
 		a.sendOne(ctx)
 	}
 }
@@ -96,6 +97,39 @@ func (a *appender) blocked() bool {
 // window is how many bytes may be on their way over this connection. The window of a broker is that large
 // because of links with a long round trip; it holds no memory of ours, bytes leave it when they are written.
 func (a *appender) window() int64 { return a.engine.o.InFlightBytes / int64(a.engine.targetLanes) }
+
+// A trickle is less than trickleBytes on its way. What comes then, while a request is unanswered, waits for
+// trickleWait at most, so that it shares a request with what comes next: a broker that is busy with a request
+// for every record answers late, and gets fewer and larger ones instead.
+const (
+	trickleBytes = 64 << 10
+	trickleWait  = time.Millisecond
+)
+
+// assemble waits until the next request may go out.
+func (a *appender) assemble(ctx context.Context) {
+	if !a.trickle() {
+		return
+	}
+	latest := time.NewTimer(trickleWait)
+	defer latest.Stop()
+	for a.trickle() {
+		select {
+		case <-a.wake:
+		case <-latest.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// trickle says whether little is on its way, but something.
+func (a *appender) trickle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.inFlight > 0 && a.inFlight < trickleBytes
+}
 
 // touch keeps an idle connection from being dropped.
 func (a *appender) touch(ctx context.Context) {
@@ -248,10 +282,10 @@ func (p *partition) takeHead(a *appender) (s shipment, more, bulk bool) {
 // answered gives every partition of a request its answer.
 func (a *appender) answered(load []shipment, total int, answers []kafka.Produced, err error) {
 	a.mu.Lock()
-	full := a.inFlight >= a.window()
+	waiting := len(a.ready) > 0
 	a.inFlight -= int64(total)
 	a.mu.Unlock()
-	if full {
+	if waiting {
 		a.poke()
 	}
 	var ready []*partition

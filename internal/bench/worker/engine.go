@@ -19,13 +19,15 @@ func engine(ctx context.Context, f *flag.FlagSet, args []string) error {
 	var s sides
 	s.flags(f)
 	prefix := f.String("profile", "", "prefix of the profiles' file names")
-	o := replicate.Options{UntilCaughtUp: true}
+	var o replicate.Options
 	f.IntVar(&o.Policy.Replication.N, "replication-factor", 0, "replicas of the target topic")
 	f.Int64Var(&o.MemoryBytes, "memory", 0, "bytes of fetched data held at most")
 	f.Int64Var(&o.InFlightBytes, "in-flight", 0, "bytes under way to one broker at most")
+	follow := f.Bool("follow", false, "go on until interrupted")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
+	o.UntilCaughtUp = !*follow
 	if err := os.MkdirAll(filepath.Dir(*prefix), 0o755); err != nil {
 		return err
 	}
@@ -67,6 +69,9 @@ func replicateTopic(ctx context.Context, s sides, o replicate.Options) error {
 	doc, err := replicate.Run(ctx, o)
 	if err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return nil
 	}
 	if doc == nil || !doc.CaughtUp || len(doc.Faults) > 0 {
 		return fmt.Errorf("copy %s: not caught up, or with faults", s.topic)

@@ -9,7 +9,7 @@ import (
 // more slowly raw than decoded: there, and only there, neighbours are written anew as one batch.
 const (
 	mergeBelow   = 4 << 10   // batches up to this size are worth merging
-	mergeAtLeast = 4         // so many of them must wait in a row
+	mergeAtLeast = 12        // so many of them must wait in a row
 	mergeUpTo    = 128 << 10 // uncompressed size at which a merged batch is closed
 	smallAtOnce  = 4         // small batches that may be unanswered before the next ones wait to be joined
 )
