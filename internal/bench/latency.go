@@ -28,6 +28,9 @@ func (r *rig) measureLatency(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.warmUp(ctx, target); err != nil {
+		return errors.Join(err, target.close())
+	}
 	var failed error
 	for _, name := range []string{result.NoCopying, result.Kferry, result.MM2} {
 		if name != result.NoCopying && !r.o.wantsContender(name) {
@@ -48,6 +51,16 @@ func (r *rig) measureLatency(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed, target.close())
+}
+
+// warmUp has the target serve a producer and two consumers as long as a measurement takes: the source has been at
+// work for long, and whoever came first would be charged for the target's compiling.
+func (r *rig) warmUp(ctx context.Context, target *side) error {
+	if _, err := createTopic(ctx, target.wire, latencyTopic, latencyPartitions, 1, nil); err != nil {
+		return err
+	}
+	run := result.LatencyRun{Contender: "warm-up", Rate: latencyRate}
+	return r.probe(ctx, &run, nil, target, target.Bootstrap(), target.Bootstrap(), latencyTopic)
 }
 
 func (r *rig) latencyOf(ctx context.Context, name string, target *side) (run result.LatencyRun, err error) {
@@ -71,7 +84,7 @@ func (r *rig) latencyOf(ctx context.Context, name string, target *side) (run res
 			return run, err
 		}
 	}
-	return run, r.probe(ctx, &run, s, target, to.Bootstrap(), topic)
+	return run, r.probe(ctx, &run, s, target, r.source.Bootstrap(), to.Bootstrap(), topic)
 }
 
 // awaitTopic waits until the replicator has created the topic.
@@ -108,7 +121,7 @@ func (r *rig) usage(s subject, target *side) (u usage, err error) {
 }
 
 // probe runs the latency worker and looks at CPU times when it begins and ends to measure.
-func (r *rig) probe(ctx context.Context, run *result.LatencyRun, s subject, target *side, bootstrap, topic string) error {
+func (r *rig) probe(ctx context.Context, run *result.LatencyRun, s subject, target *side, from, to, topic string) error {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return err
@@ -118,7 +131,7 @@ func (r *rig) probe(ctx context.Context, run *result.LatencyRun, s subject, targ
 	if r.o.scale < 1 {
 		warm, measure = 4*time.Second, 10*time.Second
 	}
-	p, err := startChild(r.logFile("latency-probe", run.Contender), write, r.self, worker.Flag, "latency", "-source", r.source.Bootstrap(), "-target", bootstrap,
+	p, err := startChild(r.logFile("latency-probe", run.Contender), write, r.self, worker.Flag, "latency", "-source", from, "-target", to,
 		"-topic", latencyTopic, "-target-topic", topic, "-rate", strconv.Itoa(latencyRate), "-partitions", strconv.Itoa(latencyPartitions),
 		"-warm-up", warm.String(), "-measure", measure.String())
 	write.Close()
