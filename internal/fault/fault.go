@@ -42,9 +42,31 @@ const (
 	Unauthorized Kind = "unauthorized"
 	// TopicGone: the topic was deleted on the source or on the target while it was being copied.
 	TopicGone Kind = "topic-gone"
+	// ModeChanged: the target topic was begun in another mode than the flow says now.
+	ModeChanged Kind = "mode-changed"
+	// ShiftUnknown: the topic is carried with shifted offsets, and how far they are shifted is not known any more.
+	ShiftUnknown Kind = "shift-unknown"
 	// TopicRefused: the target topic cannot be created or given the configuration that a copy needs.
 	TopicRefused Kind = "topic-refused"
 )
+
+// Kinds are all of them.
+var Kinds = []Kind{
+	ForeignAppend, Truncation, TopicRecreated, RetentionOvertook, BatchRefused, CorruptBatch, NotAPrefix, PartitionMismatch,
+	GapRefused, SeedLimit, Unauthorized, TopicGone, ModeChanged, ShiftUnknown, TopicRefused,
+}
+
+// Page is the operator's page; it has a section for every kind.
+const Page = "docs/operate/what-if.md"
+
+// See is where an operator reads on about a kind.
+func (k Kind) See() string { return Page + "#" + string(k) }
+
+// Rebuild and Reattach are the commands that repair a topic, to be given with the flow's file or cluster flags.
+func Rebuild(topic string) string { return "kferry repair --topic " + topic + " --rebuild" }
+
+// Reattach is the command that goes on behind what the target holds, with shifted offsets.
+func Reattach(topic string) string { return "kferry repair --topic " + topic + " --shifted" }
 
 // Fault is one stopped partition, or a whole topic where Partition is -1.
 type Fault struct {
@@ -74,5 +96,5 @@ func (f *Fault) Error() string {
 	if f.Next != "" {
 		s += "; next: " + f.Next
 	}
-	return s
+	return s + " (" + f.Kind.See() + ")"
 }

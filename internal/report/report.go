@@ -3,10 +3,12 @@
 package report
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/fault"
+	"github.com/kferry/kferry/internal/shift"
 )
 
 // Version is the schema version of Document; it grows when a field changes its meaning.
@@ -101,11 +103,18 @@ const (
 	Unknown    State = "unknown" // computed from the clusters alone, nobody is replicating
 )
 
+// The modes of a topic: how target offsets follow from source offsets.
+const (
+	ModeIdentical = "identical" // they are equal
+	ModeShifted   = "shifted"   // they are a constant distance apart, per partition and segment
+)
+
 // Topic is one topic of the flow.
 type Topic struct {
 	Name       string         `json:"name"`
 	ID         estate.TopicID `json:"sourceTopicId"`
-	Mode       string         `json:"mode"` // identical
+	Mode       string         `json:"mode"`           // ModeIdentical or ModeShifted
+	Held       bool           `json:"held,omitempty"` // stands still for a repair
 	State      State          `json:"state"`
 	LagRecords int64          `json:"lagRecords"`
 	LagBytes   int64          `json:"lagBytes"`
@@ -118,6 +127,8 @@ type Topic struct {
 // Partition is one partition of the flow. Offsets are -1 while unknown.
 type Partition struct {
 	ID            int32        `json:"partition"`
+	Shift         int64        `json:"shift,omitempty"`    // source offset less target offset, from the last segment on
+	Segments      shift.Map    `json:"segments,omitempty"` // how offsets correspond, where they are not equal
 	State         State        `json:"state"`
 	SourceStart   int64        `json:"sourceLogStart"`
 	SourceEnd     int64        `json:"sourceLogEnd"`     // high watermark
@@ -152,5 +163,14 @@ type GroupOffset struct {
 	Partition int32  `json:"partition"`
 	Source    int64  `json:"source"`
 	Target    int64  `json:"target"`
-	Reason    string `json:"reason,omitempty"` // why Target is not Source
+	Shift     int64  `json:"shift,omitempty"`  // where offsets are shifted: Target should be Source less this
+	Reason    string `json:"reason,omitempty"` // why Target is not what it should be
+}
+
+// At is the source's position in words, with its place on the target where that is another offset.
+func (o GroupOffset) At() string {
+	if o.Shift == 0 {
+		return fmt.Sprint(o.Source)
+	}
+	return fmt.Sprintf("%d (%d on the target)", o.Source, o.Source-o.Shift)
 }

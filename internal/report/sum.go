@@ -77,6 +77,9 @@ func (t *Topic) sum() {
 	if t.Fault != nil {
 		t.State = Faulted
 	}
+	if t.Held {
+		t.State = Paused
+	}
 }
 
 func worse(a, b State) State {

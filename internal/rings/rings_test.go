@@ -24,6 +24,7 @@ var rings = map[string]ring{
 	"internal/fault":  {0, true},
 	"internal/names":  {0, true},
 	"internal/report": {0, true},
+	"internal/shift":  {0, true},
 	"internal/batch":  {0, false},
 	// 1: decisions, pure.
 	"internal/replicate/mirror": {1, false},
@@ -35,10 +36,12 @@ var rings = map[string]ring{
 	// 2: drivers join one decision to the wires.
 	"internal/topics": {2, false},
 	"internal/groups": {2, false},
+	"internal/ledger": {2, false},
 	"internal/state":  {2, true}, // knows the form of topic settings that it remembers
 	"internal/verify": {2, true}, // selects topics as the copy does
 	// 3: the engine joins the drivers.
 	"internal/replicate": {3, false},
+	"internal/repair":    {3, false},
 	// 4: surfaces.
 	"internal/config":  {4, false},
 	"internal/console": {4, false},
@@ -60,7 +63,7 @@ var only = []struct {
 }
 
 // pure packages decide; the same events must give the same actions on any machine at any time.
-var pure = []string{"internal/batch", "internal/replicate/mirror", "internal/topics/settings", "internal/groups/position", "internal/verify/digest", "internal/estate", "internal/report"}
+var pure = []string{"internal/batch", "internal/replicate/mirror", "internal/topics/settings", "internal/groups/position", "internal/verify/digest", "internal/estate", "internal/report", "internal/shift"}
 
 var impure = []string{"net", "os", "log/slog", "math/rand", "math/rand/v2"}
 
@@ -92,7 +95,7 @@ func packages(t *testing.T) []listed {
 
 // tooling is not part of the product: test beds, workloads, benchmarks.
 func tooling(path string) bool {
-	for _, prefix := range []string{"internal/testbed", "internal/history", "internal/bench", "internal/rings", "test/"} {
+	for _, prefix := range []string{"internal/testbed", "internal/history", "internal/sim", "internal/bench", "internal/rings", "test/"} {
 		if strings.HasPrefix(path, prefix) {
 			return true
 		}
