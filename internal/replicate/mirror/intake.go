@@ -102,7 +102,7 @@ func (m *Machine) noteSource(f Fetch) {
 // takeIn turns batches into items and moves fetchFrom past them.
 func (m *Machine) takeIn(f Fetch) {
 	aborted := newAbortedSet(f.Aborted)
-	rest := f.Records
+	rest, last := f.Records, int64(-1)
 	for len(rest) > 0 {
 		b, after, err := batch.Next(rest)
 		if errors.Is(err, batch.ErrPartial) {
@@ -112,7 +112,11 @@ func (m *Machine) takeIn(f Fetch) {
 			m.corrupt(m.fetchFrom, err)
 			return
 		}
-		rest = after
+		if b.BaseOffset <= last { // its offsets are taken, or passed for a hole
+			m.corrupt(b.BaseOffset, fmt.Errorf("it begins at offset %d, behind a batch that ends at %d", b.BaseOffset, last))
+			return
+		}
+		rest, last = after, b.LastOffset()
 		if b.LastOffset() < m.fetchFrom {
 			continue // a fetch begins with the batch that contains the offset asked for, or before it
 		}
@@ -132,9 +136,18 @@ func (m *Machine) corrupt(offset int64, err error) {
 func (m *Machine) takeBatch(b batch.Batch, aborted *abortedSet, owner Owner) error {
 	from := max(b.BaseOffset, m.fetchFrom)
 	if b.BaseOffset > m.fetchFrom {
+		if b.BaseOffset > m.source.High { // compaction, which makes holes, ends long before; the field has no checksum
+			return fmt.Errorf("it begins at offset %d, where %d is due and the high watermark is %d", b.BaseOffset, m.fetchFrom, m.source.High)
+		}
 		m.addGap(gapHole, m.fetchFrom, b.BaseOffset)
 	}
 	aborted.advance(b.LastOffset())
+	filled := b.Control() || b.Count == 0 || b.Transactional() && aborted.has(b.ProducerID)
+	if filled { // what is passed on has its checksum checked by the target, or before it is written anew
+		if err := b.CheckCRC(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case b.Control():
 		typ, err := b.ControlType()

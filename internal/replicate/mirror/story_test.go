@@ -34,7 +34,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the machine does into test
 //
 // and a batch is one of
 //
-//	data 12-15 holes=13,14 txn=100 codec=lz4 size=900 damaged horizon
+//	data 12-15 holes=13,14 txn=100 codec=lz4 size=900 damaged horizon flip=22^32 (in byte 22, on the source's disk)
 //	time 16-17     as data, with the broker's time
 //	empty 18-19    a batch that compaction left without records
 //	commit 20 100 | abort 21 100
@@ -344,6 +344,9 @@ func (s *teller) batch(w words) []byte {
 	raw := b.encode()
 	if w.has("damaged") {
 		raw[len(raw)-3] ^= 0x40
+	}
+	if at, bits, ok := strings.Cut(w.named["flip"], "^"); ok {
+		raw[w.number(at)] ^= byte(w.number(bits))
 	}
 	if w.plain[0] == "partial" {
 		raw = raw[:len(raw)-1]
