@@ -18,7 +18,8 @@ type Limits struct {
 
 	// KeepBuffer is how large, in bytes, each buffer may be that a decoder keeps
 	// for its next batch. Default 8 MiB, room for ordinary batches; larger ones
-	// are left to the garbage collector.
+	// are left to the garbage collector. What decompresses to more is recoded and
+	// merged one at a time in the whole process, however many decoders there are.
 	KeepBuffer int
 }
 
@@ -57,6 +58,20 @@ type Decoder struct {
 	headers []RecordHeader
 	spans   []span
 	builder Builder
+	alone   bool // what is done with the batch in hand waits for nobody, so it may wait for the large slot
+	large   bool // it has it
+}
+
+// largeSlot is held by the one decoder of the process that works on a batch larger than its KeepBuffer.
+// Only whoever waits for nobody else meanwhile may hold it: Records does not, because its caller may be
+// reading another decoder's records at the same time.
+var largeSlot = make(chan struct{}, 1)
+
+func (d *Decoder) enterLarge() {
+	if !d.large {
+		largeSlot <- struct{}{}
+		d.large = true
+	}
 }
 
 // NewDecoder returns a decoder that holds to limits.
@@ -159,5 +174,10 @@ func (d *Decoder) release() {
 	d.builder.trim(keep)
 	if cap(d.spans) > keep/spanSize {
 		d.spans = nil
+	}
+	d.alone = false
+	if d.large {
+		d.large = false
+		<-largeSlot
 	}
 }

@@ -43,10 +43,14 @@ func (d *Decoder) decompress(codec Codec, src []byte, offset int64) ([]byte, err
 	if !codec.Known() {
 		return nil, unsupported(offset, "%s", codec)
 	}
-	c := &d.codecs
-	out, err := c.run(codec, c.buf[:0], src, d.limits.MaxDecompressed)
-	if cap(out) > cap(c.buf) {
-		c.buf = out[:0]
+	limit := d.limits.MaxDecompressed
+	if d.alone {
+		limit = min(limit, d.limits.KeepBuffer)
+	}
+	out, err := d.run(codec, src, limit)
+	if errors.Is(err, errOutputLimit) && limit < d.limits.MaxDecompressed {
+		d.enterLarge()
+		out, err = d.run(codec, src, d.limits.MaxDecompressed)
 	}
 	switch {
 	case err == nil:
@@ -57,6 +61,15 @@ func (d *Decoder) decompress(codec Codec, src []byte, offset int64) ([]byte, err
 		err = &Error{Offset: offset, What: fmt.Sprintf("decompress %d bytes of %s", len(src), codec), Kind: ErrCorrupt, Cause: err}
 	}
 	return nil, err
+}
+
+func (d *Decoder) run(codec Codec, src []byte, limit int) ([]byte, error) {
+	c := &d.codecs
+	out, err := c.run(codec, c.buf[:0], src, limit)
+	if cap(out) > cap(c.buf) {
+		c.buf = out[:0]
+	}
+	return out, err
 }
 
 func (c *decompressor) run(codec Codec, dst, src []byte, limit int) ([]byte, error) {
@@ -93,4 +106,13 @@ func readBounded(r io.Reader, dst []byte, limit int) ([]byte, error) {
 			return dst, err
 		}
 	}
+}
+
+// grow makes room for n more bytes in dst, doubling it on the way to limit: growing by less each time would allocate
+// many times the limit before it is reached.
+func grow(dst []byte, n, limit int) []byte {
+	if cap(dst)-len(dst) >= n {
+		return dst
+	}
+	return slices.Grow(dst, max(n, min(len(dst), limit-len(dst))))
 }

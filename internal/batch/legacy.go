@@ -88,6 +88,7 @@ func legacyHeader(raw []byte) (Header, error) {
 	d := sharedDecoders.Get().(*Decoder)
 	defer sharedDecoders.Put(d)
 	defer d.release()
+	d.alone = true
 	inner, err := d.unwrap(&h, &m)
 	if err != nil {
 		return Header{}, err

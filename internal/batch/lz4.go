@@ -102,7 +102,7 @@ func unlz4Block(dst, src, history []byte, stored bool, blockMax, limit int) ([]b
 		return append(dst, src...), nil
 	}
 	room := min(blockMax, lz4RatioMax*len(src)+lz4RatioMax)
-	dst = slices.Grow(dst, room)
+	dst = grow(dst, room, limit)
 	n, err := lz4.UncompressBlockWithDict(src, dst[len(dst):len(dst)+room], history)
 	if err != nil {
 		return dst, err

@@ -31,6 +31,7 @@ type RecodeOptions struct {
 // those of Records.
 func (d *Decoder) Recode(b *Batch, from int64, o RecodeOptions) ([]Run, error) {
 	defer d.release()
+	d.alone = true
 	if err := d.collect(b, from); err != nil {
 		return nil, err
 	}
@@ -61,6 +62,7 @@ func (d *Decoder) Recode(b *Batch, from int64, o RecodeOptions) ([]Run, error) {
 // the batch has holes or does not follow. Size tells when the builder is full.
 func (d *Decoder) Merge(into *Builder, b *Batch, from int64) error {
 	defer d.release()
+	d.alone = true
 	if err := d.collect(b, from); err != nil {
 		return err
 	}

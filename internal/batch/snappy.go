@@ -59,7 +59,7 @@ func unsnappyBlock(dst, src []byte, limit int) ([]byte, error) {
 	case n > snappyRatioMax*len(src):
 		return dst, errClaim
 	}
-	dst = slices.Grow(dst, n)
+	dst = grow(dst, n, limit)
 	if _, err := snappy.Decode(dst[len(dst):len(dst)+n], src); err != nil {
 		return dst, err
 	}
