@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kferry/kferry/internal/names"
 )
 
 // StringList is a list of strings; the file may also hold one comma separated string.
@@ -53,7 +55,7 @@ func ParsePattern(s string) (Pattern, error) {
 		}
 		return Pattern{}, fmt.Errorf("%q is not a regular expression, %s: %s", s, what, hint)
 	}
-	re, err := regexp.Compile("^(?:" + s + ")$")
+	re, err := names.Whole(s)
 	if err != nil {
 		return Pattern{}, fmt.Errorf("%q is too large a regular expression: write several smaller ones", s)
 	}

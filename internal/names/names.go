@@ -18,9 +18,25 @@ func NewFilter(include, exclude []*regexp.Regexp) Filter {
 func anchored(patterns []*regexp.Regexp) []*regexp.Regexp {
 	out := make([]*regexp.Regexp, len(patterns))
 	for i, p := range patterns {
-		out[i] = regexp.MustCompile(`^(?:` + p.String() + `)$`)
+		re, err := Whole(p.String())
+		if err != nil {
+			panic("names: " + err.Error()) // it was compiled once
+		}
+		out[i] = re
 	}
 	return out
+}
+
+// Whole compiles a pattern so that it matches whole names only. A dot matches line breaks too: groups may have them
+// in their names. The pattern must be one that compiles alone, so that no parenthesis of it is closed here.
+func Whole(pattern string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(`(?s)^(?:` + pattern + `)$`)
+	if err != nil { // it may end inside a quotation
+		if re, err := regexp.Compile(`(?s)^(?:` + pattern + `\E)$`); err == nil {
+			return re, nil
+		}
+	}
+	return re, err
 }
 
 // Takes says whether the filter takes a name.
