@@ -140,10 +140,10 @@ func (s *Syncer) sync(ctx context.Context, marks Marks, all bool) ([]report.Grou
 	return rows, nil
 }
 
-// relevant says whether a group has a line: it has positions in the flow, or is of a kind whose positions
-// cannot be seen.
+// relevant says whether a group has a line: it has positions in the flow, or may have some that cannot be seen.
 func (t *tracked) relevant() bool {
-	return len(t.row.Offsets) > 0 || t.row.ID != "" && t.row.Type == kafka.GroupShare
+	unseen := t.row.Type == kafka.GroupShare || t.here && t.offsets == nil && t.row.Reason != ""
+	return len(t.row.Offsets) > 0 || t.row.ID != "" && unseen
 }
 
 // askRetention adapts the refresh to a target that forgets sooner than usual. A target that does not tell is
