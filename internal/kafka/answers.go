@@ -50,7 +50,7 @@ func readFetchAnswer(body []byte, version int16, nameOf func(estate.TopicID) str
 			break
 		}
 	}
-	r.tags(nil) // from 16 on: addresses of leaders (KIP-951); the metadata tells them
+	r.endpoints()
 	return a, r.finish()
 }
 
@@ -71,17 +71,23 @@ func readFetched(r *wireReader, version int16) FetchedPartition {
 	}
 	f.Records = r.bytes()
 	r.tags(func(tag int, value []byte) {
-		if tag != 0 { // diverging epoch (KIP-595)
-			return
-		}
-		in := wireReader{b: value, flexible: true}
-		d := Divergence{in.int32(), in.int64()}
-		in.tags(nil)
-		if in.finish() != nil {
-			r.fail()
-		} else if d.EndOffset >= 0 {
-			f.Diverging = &d
-		}
+		r.inside(value, func(in *wireReader) {
+			switch tag {
+			case 0: // diverging epoch (KIP-595)
+				if d := (Divergence{in.int32(), in.int64()}); d.EndOffset >= 0 {
+					f.Diverging = &d
+				} else {
+					f.Diverging = nil
+				}
+			case 1:
+				in.leader()
+			case 2: // a snapshot: never of a partition that is copied
+				in.int64()
+				in.int32()
+			default:
+				in.rest()
+			}
+		})
 	})
 	return f
 }
@@ -110,7 +116,7 @@ func readProduced(body []byte) ([]Produced, error) {
 		}
 	}
 	r.int32() // throttle time: the broker mutes the connection by itself
-	r.tags(nil)
+	r.endpoints()
 	return out, r.finish()
 }
 
@@ -135,7 +141,15 @@ func readRefusedRecords(r *wireReader, p *Produced) {
 	if n > maxMessageRecords && words != "" {
 		p.Message += fmt.Sprintf(" [%d records in all]", n)
 	}
-	r.tags(nil)
+	r.tags(func(tag int, value []byte) {
+		r.inside(value, func(in *wireReader) {
+			if tag == 0 {
+				in.leader()
+			} else {
+				in.rest()
+			}
+		})
+	})
 }
 
 // readMarked reads an answer of WriteTxnMarkers 0 and 1 (flexible from 1 on). Of several refusals of one partition
@@ -170,4 +184,35 @@ func readMarked(body []byte, version int16) (map[estate.TopicPartition]error, er
 	}
 	r.tags(nil)
 	return out, r.finish()
+}
+
+// leader steps over the leader's id and epoch (KIP-951): the metadata tells them.
+func (r *wireReader) leader() {
+	r.int32()
+	r.int32()
+}
+
+// rest steps over a tag that later brokers may send.
+func (r *wireReader) rest() { r.b, r.flexible = nil, false }
+
+// endpoints steps over the tags at the end of an answer, addresses of new leaders (KIP-951) among them.
+func (r *wireReader) endpoints() {
+	r.tags(func(tag int, value []byte) {
+		r.inside(value, func(in *wireReader) {
+			if tag != 0 {
+				in.rest()
+				return
+			}
+			for range in.array(11) {
+				in.int32()
+				_ = in.string()
+				in.int32()
+				_ = in.string()
+				in.tags(nil)
+				if in.bad {
+					break
+				}
+			}
+		})
+	})
 }

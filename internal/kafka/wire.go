@@ -130,6 +130,16 @@ func (r *wireReader) tags(take func(tag int, value []byte)) {
 	}
 }
 
+// inside reads the value of a tag; what is wrong there is wrong with the whole answer.
+func (r *wireReader) inside(value []byte, read func(in *wireReader)) {
+	in := wireReader{b: value, flexible: true}
+	read(&in)
+	in.tags(nil)
+	if in.finish() != nil {
+		r.fail()
+	}
+}
+
 // finish says whether everything was there, and nothing else.
 func (r *wireReader) finish() error {
 	switch {
