@@ -21,13 +21,13 @@ type flowOptions struct {
 	file, flow                               string
 	sourceServers, targetServers             string
 	sourceCommandConfig, targetCommandConfig string
-	topics                                   []string
+	topics, shifted                          []string
 	replicationFactor                        int
 	topicsNarrow                             bool // with a file, --topics chooses among the flow's topics
 }
 
 // clusterFlags are the flags that stand in place of a file.
-var clusterFlags = []string{"source-bootstrap-server", "target-bootstrap-server", "source-command-config", "target-command-config", "replication-factor"}
+var clusterFlags = []string{"source-bootstrap-server", "target-bootstrap-server", "source-command-config", "target-command-config", "replication-factor", "shifted-topics"}
 
 func (o *flowOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -42,6 +42,7 @@ func (o *flowOptions) addFlags(cmd *cobra.Command) {
 		topics += "; with a file, only these of its topics"
 	}
 	f.StringSliceVar(&o.topics, "topics", nil, topics)
+	f.StringSliceVar(&o.shifted, "shifted-topics", nil, "topics to begin with shifted offsets, without a file: `regexps` that match whole names, separated by commas")
 	_ = cmd.MarkFlagFilename("file", "yaml", "yml")
 	_ = cmd.MarkFlagFilename("source-command-config", "properties")
 	_ = cmd.MarkFlagFilename("target-command-config", "properties")
@@ -89,6 +90,8 @@ func (o *flowOptions) migration() (*config.Migration, error) {
 		return nil, usagef("--file and cluster flags: the file names the clusters; give one or the other")
 	case o.file != "" && o.replicationFactor != 0:
 		return nil, usagef("--replication-factor has no effect with --file; write replicationFactor into the flow")
+	case o.file != "" && len(o.shifted) > 0:
+		return nil, usagef("--shifted-topics has no effect with --file; write shifted into the flow")
 	case o.file != "" && len(o.topics) > 0 && !o.topicsNarrow:
 		return nil, usagef("--topics has no effect with --file; write topics and exclude into the flow")
 	case o.file != "":
@@ -98,7 +101,7 @@ func (o *flowOptions) migration() (*config.Migration, error) {
 	case o.flow != "":
 		return nil, usagef("--flow chooses a flow of a file; add --file or remove --flow")
 	}
-	m, err := config.FromFlags(o.sourceServers, o.targetServers, o.topics, o.sourceCommandConfig, o.targetCommandConfig)
+	m, err := config.FromFlags(o.sourceServers, o.targetServers, o.topics, o.shifted, o.sourceCommandConfig, o.targetCommandConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +213,7 @@ func (cs *clusters) engineOptions(f *config.Flow) (replicate.Options, error) {
 	for _, list := range []struct {
 		to   *[]*regexp.Regexp
 		from []config.Pattern
-	}{{&o.Include, f.Topics}, {&o.Exclude, f.Exclude}, {&o.GroupInclude, f.Groups}, {&o.GroupExclude, f.ExcludeGroups}} {
+	}{{&o.Include, f.Topics}, {&o.Exclude, f.Exclude}, {&o.GroupInclude, f.Groups}, {&o.GroupExclude, f.ExcludeGroups}, {&o.Shifted, f.ShiftedTopics()}} {
 		if *list.to, err = expressions(list.from); err != nil {
 			return o, fmt.Errorf("flow %s: %w", f.Name, err)
 		}

@@ -119,7 +119,7 @@ than its variable.` + exitHelp(allCodes()...),
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newReplicateCommand(s), newStatusCommand(s), newVerifyCommand(s), newFinalizeCommand(s),
+		newReplicateCommand(s), newStatusCommand(s), newVerifyCommand(s), newFinalizeCommand(s), newRepairCommand(s),
 		newDemoCommand(s), newVersionCommand(s), newDocsCommand(s),
 	)
 	root.InitDefaultCompletionCmd()

@@ -33,12 +33,17 @@ func newVerifyCommand(s streams) *cobra.Command {
 		Long: `Reads both clusters and compares, partition by partition at equal offsets, log
 start and log end, and every record: key, value, headers in their order,
 timestamp and its type, as consumers of both isolation levels see them. It
-writes nothing, needs nothing from kferry's own state, and may run while topics
+writes nothing, needs no state of kferry's but the shifts of shifted topics, and may run while topics
 are being copied: what the source holds when it begins is compared.
 
 It prints the first difference of each partition, sizes and hashes but never
 payload. The result is "equal" only if everything in scope was read from both
 sides; what was not is listed with the reason.
+
+Topics with shifted offsets are compared at the distance that kferry remembers
+on the target; every offset that it prints is the source's, unless it says
+"target offsets". Mode and shift are in the table and, as mode and shift of
+per_topic[], in the JSON.
 
 -o json prints one document per flow, one after another: result (equal,
 different, incomplete), topics, partitions, records_compared, bytes_compared,
@@ -111,11 +116,20 @@ func verifyFlow(ctx context.Context, opts *verifyOptions, cs *clusters, f *confi
 	if err != nil {
 		return nil, err
 	}
+	o, err := cs.engineOptions(f)
+	if err != nil {
+		return nil, err
+	}
+	shifts, err := replicate.LoadShifts(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	gauge := newGauge(s, f.Name)
 	defer gauge.Close()
 	return verify.Run(ctx, verify.Options{
 		Source: cs.byAlias[f.Source], Target: cs.byAlias[f.Target],
 		Include: literally(names), Parallel: opts.parallel, CountAll: opts.countAll,
+		Shifts:     shifts.Of,
 		OnProgress: func(p verify.Progress) { share, words := verifyWords(p); gauge.Set(share, words...) },
 	})
 }

@@ -13,14 +13,15 @@ var flagNames = []struct{ prefix, flag string }{
 	{"spec.clusters[0].properties", "--source-command-config"},
 	{"spec.clusters[1].properties", "--target-command-config"},
 	{"spec.flows[0].topics", "--topics"},
+	{"spec.flows[0].shifted", "--shifted-topics"},
 	{"spec.flows[0].target", "--target-bootstrap-server"},
 }
 
 // FromFlags makes the migration of a first try without a file: one flow named "source-target" between
 // clusters "source" and "target". source and target are comma separated host:port lists; they may be empty
 // where the properties file has bootstrap.servers. sourceProps and targetProps are paths of Java client
-// properties files, or empty. Errors are [Problems] that name the flags.
-func FromFlags(source, target string, topics []string, sourceProps, targetProps string) (*Migration, error) {
+// properties files, or empty. shifted are the topics to begin with shifted offsets. Errors are [Problems] that name the flags.
+func FromFlags(source, target string, topics, shifted []string, sourceProps, targetProps string) (*Migration, error) {
 	m := &Migration{APIVersion: APIVersion, Kind: Kind, Metadata: Metadata{Name: "try"}}
 	d := newDecoder("")
 	m.Spec.Clusters = []Cluster{
@@ -30,14 +31,20 @@ func FromFlags(source, target string, topics []string, sourceProps, targetProps 
 	f := Flow{}
 	setDefaults(reflect.ValueOf(&f).Elem())
 	f.Source, f.Target = "source", "target"
-	for _, t := range topics {
-		p, err := ParsePattern(strings.TrimSpace(t))
-		if err != nil {
-			what, fix := cutFix(err)
-			d.at("spec.flows[0].topics", what, fix)
-			continue
+	for _, list := range []struct {
+		path string
+		from []string
+		to   *[]Pattern
+	}{{"spec.flows[0].topics", topics, &f.Topics}, {"spec.flows[0].shifted", shifted, &f.Shifted}} {
+		for _, t := range list.from {
+			p, err := ParsePattern(strings.TrimSpace(t))
+			if err != nil {
+				what, fix := cutFix(err)
+				d.at(list.path, what, fix)
+				continue
+			}
+			*list.to = append(*list.to, p)
 		}
-		f.Topics = append(f.Topics, p)
 	}
 	if len(topics) == 0 {
 		d.at("spec.flows[0].topics", "no topics are named", "write for example --topics 'orders.*,payments'")

@@ -22,8 +22,10 @@ type Flow struct {
 	Groups []Pattern `yaml:"groups" default:".*"`
 	// Groups to leave out, stronger than groups. Names that begin with __kferry are always left out.
 	ExcludeGroups []Pattern `yaml:"excludeGroups" default:"console-consumer-.*"`
-	// How target offsets follow from source offsets; "identical" keeps them equal.
-	Mode string `yaml:"mode" default:"identical" enum:"identical" later:"shifted,translated"`
+	// How target offsets follow from source offsets: "identical" keeps them equal, "shifted" begins every partition at 0 and keeps a constant distance.
+	Mode string `yaml:"mode" default:"identical" enum:"identical,shifted" later:"translated"`
+	// Topics to begin with shifted offsets in a flow that is identical otherwise, for log starts too far out to seed; regular expressions that match whole names.
+	Shifted []Pattern `yaml:"shifted"`
 	// Replicas of created topics: a number, or "source" for exactly the source's. Absent means the source's value, at most the number of target brokers.
 	ReplicationFactor CountPolicy `yaml:"replicationFactor"`
 	// min.insync.replicas of created topics: a number, or "source" for exactly the source's. Absent means the source's value, at most the replication factor.
@@ -64,7 +66,7 @@ type Limits struct {
 	InFlightBytes Bytes `yaml:"inFlightBytes" default:"64MiB" min:"1MiB" max:"1TiB"`
 }
 
-// The modes that the design knows; only [ModeIdentical] is built.
+// The modes that the design knows; [ModeTranslated] is not built.
 const (
 	ModeIdentical  = "identical"
 	ModeShifted    = "shifted"
@@ -87,6 +89,24 @@ func (f *Flow) MatchTopic(name string) bool {
 		return slices.ContainsFunc(f.Topics, func(p Pattern) bool { return p.String() == name })
 	}
 	return matchAny(f.Topics, name)
+}
+
+// ShiftedTopics are the patterns of the topics that are begun with shifted offsets.
+func (f *Flow) ShiftedTopics() []Pattern {
+	if f.Mode == ModeShifted {
+		return []Pattern{everything}
+	}
+	return f.Shifted
+}
+
+// everything matches every name.
+var everything = must(ParsePattern(".*"))
+
+func must(p Pattern, err error) Pattern {
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 // MatchGroup reports whether the flow carries the group's offsets. kferry's own groups never are.

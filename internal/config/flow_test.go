@@ -102,13 +102,20 @@ func TestCountPolicy(t *testing.T) {
 }
 
 func TestFromFlags(t *testing.T) {
-	m, err := FromFlags("a:1, b:2", "c:3", []string{"orders.*", "x{1,3}"}, "", "")
+	m, err := FromFlags("a:1, b:2", "c:3", []string{"orders.*", "x{1,3}"}, []string{"orders.big"}, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f, err := m.Flow("")
 	if err != nil || f.Name != "source-target" || !f.MatchTopic("orders.eu") || !f.MatchTopic("xx") || f.GroupSyncInterval != 5*time.Second || f.SeedLimit != 1e10 {
 		t.Errorf("%+v, %v", f, err)
+	}
+	if p := f.ShiftedTopics(); len(p) != 1 || p[0].String() != "orders.big" {
+		t.Errorf("shifted: %v", p)
+	}
+	f.Mode = ModeShifted
+	if p := f.ShiftedTopics(); len(p) != 1 || !p[0].Match("anything") {
+		t.Errorf("mode shifted: %v", p)
 	}
 	conn, err := m.Spec.Clusters[0].Connection(t.Context())
 	if err != nil || strings.Join(conn.Bootstrap, " ") != "a:1 b:2" || conn.Alias != "source" || conn.ClientID != "kferry" || conn.DialTimeout != 10*time.Second || conn.Security.Protocol() != "PLAINTEXT" {
@@ -131,7 +138,7 @@ func TestFromFlags(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := FromFlags(tt.source, tt.target, tt.topics, tt.sourceProps, "")
+			_, err := FromFlags(tt.source, tt.target, tt.topics, nil, tt.sourceProps, "")
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}

@@ -99,7 +99,7 @@ func TestLoadFillsDefaults(t *testing.T) {
 		Name: "old-new", Source: "old", Target: "new", Mode: ModeIdentical, OversizedBatches: "fault", OnRetentionOvertake: "stop",
 		Gaps:              Gaps{Wide: 10000, Compacted: "auto", Permission: "auto"},
 		GroupSyncInterval: 5 * time.Second, TopicRefreshInterval: 10 * time.Second,
-		Limits: Limits{Memory: 32 << 20, InFlightBytes: 64 << 20}, SeedLimit: 10_000_000_000,
+		Limits: Limits{Memory: 16 << 20, InFlightBytes: 64 << 20}, SeedLimit: 10_000_000_000,
 	}
 	if d := cmp.Diff(want, f, cmpopts.IgnoreTypes([]Pattern{})); d != "" {
 		t.Errorf("defaults (-want +got):\n%s", d)

@@ -33,7 +33,7 @@ func writeTemp(t testing.TB, dir, name, text string) string {
 func fromProperties(t *testing.T, text string) (kafka.Connection, []string, error) {
 	t.Helper()
 	path := writeTemp(t, t.TempDir(), "c.properties", text)
-	m, err := FromFlags("", "target:9092", []string{"x"}, path, "")
+	m, err := FromFlags("", "target:9092", []string{"x"}, nil, path, "")
 	if err != nil {
 		return kafka.Connection{}, nil, err
 	}
@@ -219,7 +219,7 @@ func TestConfigProviderReferences(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			writeTemp(t, dir, "c.properties", head+tt.text)
-			m, err := FromFlags("", "t:1", []string{"x"}, filepath.Join(dir, "c.properties"), "")
+			m, err := FromFlags("", "t:1", []string{"x"}, nil, filepath.Join(dir, "c.properties"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +242,7 @@ func TestConfigProviderReferences(t *testing.T) {
 		"config.providers=v\nconfig.providers.v.class=x.Vault\nsasl.password=${v:a:b}": "its config provider (class x.Vault) is not known: use file, env or directory",
 	} {
 		writeTemp(t, dir, "c.properties", head+text)
-		m, err := FromFlags("", "t:1", []string{"x"}, filepath.Join(dir, "c.properties"), "")
+		m, err := FromFlags("", "t:1", []string{"x"}, nil, filepath.Join(dir, "c.properties"), "")
 		if err != nil { // secrets are read late
 			t.Errorf("%s: %v", text, err)
 			continue

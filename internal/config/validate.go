@@ -209,6 +209,9 @@ func (v *validator) flow(f *Flow, path string) {
 	} else if source != nil && target != nil && sameServers(source.servers(), target.servers()) {
 		v.at(path+".target", fmt.Sprintf("source %s and target %s have the same bootstrap servers", f.Source, f.Target), "a cluster cannot be carried onto itself: correct one of them")
 	}
+	if f.Mode == ModeShifted && len(f.Shifted) > 0 {
+		v.at(path+".shifted", "mode: shifted says it for every topic already", "remove one of the two")
+	}
 	for i, p := range f.Topics {
 		if slices.Contains(brokerTopics, p.String()) {
 			v.at(fmt.Sprintf("%s.topics[%d]", path, i), p.String()+" belongs to the brokers and cannot be carried", "remove it; group offsets are carried by groups")

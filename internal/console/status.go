@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,20 +141,43 @@ func (p *printer) topics(doc *report.Document) {
 		p.text("No topics.", 0)
 		return
 	}
+	shifted := slices.ContainsFunc(doc.Topics, func(t report.Topic) bool { return t.Mode == report.ModeShifted })
 	t := &table{columns: []column{
 		{title: "TOPIC", min: 16}, {title: "STATE"}, {title: "PARTS", right: true, drop: 8},
 		{title: "LAG", right: true}, {title: "SIZE", right: true, drop: 5}, {title: "RATE", right: true, drop: 4},
 		{title: "ETA", right: true, drop: 3}, {title: "GAPS", min: 10, prose: true, drop: 6},
 		{title: "CONFIGS", drop: 9}, {title: "FAULTS", right: true, drop: 7},
 	}}
+	if shifted {
+		t.columns = append(t.columns, column{title: "MODE", min: 8})
+	}
 	for i := range doc.Topics {
 		topic := &doc.Topics[i]
 		s := sumTopic(topic)
-		t.add(topic.Name, string(topic.State), fmt.Sprint(len(topic.Partitions)),
+		cells := []string{topic.Name, string(topic.State), fmt.Sprint(len(topic.Partitions)),
 			Count(topic.LagRecords), Bytes(topic.LagBytes), Rate(s.recordsPerSec), ETA(s.eta()),
-			gaps(s.traffic), configs(topic.Final), orDash(zeroEmpty(s.faults)))
+			gaps(s.traffic), configs(topic.Final), orDash(zeroEmpty(s.faults))}
+		if shifted {
+			cells = append(cells, mode(topic))
+		}
+		t.add(cells...)
 	}
 	p.table(t)
+}
+
+// mode says how target offsets follow from the source's, with the shift where offsets are shifted.
+func mode(t *report.Topic) string {
+	if t.Mode != report.ModeShifted || len(t.Partitions) == 0 {
+		return t.Mode
+	}
+	least, most := t.Partitions[0].Shift, t.Partitions[0].Shift
+	for _, p := range t.Partitions {
+		least, most = min(least, p.Shift), max(most, p.Shift)
+	}
+	if least == most {
+		return fmt.Sprintf("%s by %d", t.Mode, least)
+	}
+	return fmt.Sprintf("%s by %d to %d", t.Mode, least, most)
 }
 
 func configs(final bool) string {
@@ -186,16 +210,24 @@ func (p *printer) partitions(doc *report.Document) {
 		{title: "RAW", right: true, drop: 10}, {title: "RECODED", right: true, drop: 10},
 		{title: "GAPS", min: 10, prose: true, drop: 11}, {title: "FAULT", drop: 4},
 	}}
+	shifted := slices.ContainsFunc(doc.Topics, func(t report.Topic) bool { return t.Mode == report.ModeShifted })
+	if shifted {
+		t.columns = append(t.columns, column{title: "SHIFT", right: true})
+	}
 	for _, topic := range doc.Topics {
 		for _, q := range topic.Partitions {
 			name := "-"
 			if q.Fault != nil {
 				name = string(q.Fault.Kind)
 			}
-			t.add(fmt.Sprintf("%s-%d", topic.Name, q.ID), string(q.State),
+			cells := []string{fmt.Sprintf("%s-%d", topic.Name, q.ID), string(q.State),
 				offset(q.SourceStart), offset(q.SourceEnd), offset(q.SourceStable), offset(q.TargetStart), offset(q.TargetEnd),
 				Count(q.LagRecords), Bytes(q.LagBytes), Rate(q.RecordsPerSec), ETA(q.ETASeconds),
-				Bytes(q.Traffic.BytesRaw), Bytes(q.Traffic.BytesRecoded), gaps(q.Traffic), name)
+				Bytes(q.Traffic.BytesRaw), Bytes(q.Traffic.BytesRecoded), gaps(q.Traffic), name}
+			if shifted {
+				cells = append(cells, fmt.Sprint(q.Shift))
+			}
+			t.add(cells...)
 		}
 	}
 	if len(t.rows) > 0 {
@@ -254,6 +286,8 @@ func (p *printer) faults(faults []fault.Fault) {
 			p.print("    ")
 			p.text("next: "+f.Next, 10)
 		}
+		p.print("    ")
+		p.text("see: "+f.Kind.See(), 9)
 	}
 }
 

@@ -156,7 +156,7 @@ func (s *Syncer) group(id string, t *tracked, source, target kafka.GroupOffsets,
 		if !inFlow {
 			continue
 		}
-		p := position.Partition{TopicPartition: tp, Source: position.None, Target: position.None, Own: position.None, High: mark.High, Hold: mark.Hold}
+		p := position.Partition{TopicPartition: tp, Source: position.None, Target: position.None, Own: position.None, High: mark.High, Hold: mark.Hold, Shift: mark.Shift}
 		if o, ok := source.Offsets[tp]; ok {
 			p.Source, p.Metadata = o.Offset, o.Metadata
 			p.Hold = cmp.Or(p.Hold, unsettled(o.Err, "source"))

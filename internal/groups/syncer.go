@@ -15,6 +15,7 @@ import (
 	"github.com/kferry/kferry/internal/kafka"
 	"github.com/kferry/kferry/internal/names"
 	"github.com/kferry/kferry/internal/report"
+	"github.com/kferry/kferry/internal/shift"
 )
 
 const (
@@ -50,8 +51,10 @@ type Options struct {
 
 // Mark is how far one partition of the flow has come.
 type Mark struct {
-	High int64  // the target's high watermark
+	High int64  // the target's high watermark, as the source's offset
 	Hold string // why no position in this partition may be stored now, empty if it may
+	// Shift tells which target offset belongs to a source offset; empty: they are equal.
+	Shift shift.Map
 }
 
 // Marks tells the mark of a partition; false: the partition is not in the flow, positions in it are none of
@@ -149,21 +152,24 @@ func (t *tracked) relevant() bool {
 // askRetention adapts the refresh to a target that forgets sooner than usual. A target that does not tell is
 // taken to have the default.
 func (s *Syncer) askRetention(ctx context.Context) {
-	if s.o.Refresh > 0 {
-		return
+	if s.o.Refresh <= 0 {
+		s.o.Refresh = RefreshFor(ctx, s.targetCluster)
 	}
-	s.o.Refresh = DefaultRefresh
-	for node := range s.targetCluster.Brokers() {
-		configs, err := s.targetCluster.BrokerConfigs(ctx, node)
+}
+
+// RefreshFor is how often committed offsets must be stored again so that a cluster does not forget them.
+func RefreshFor(ctx context.Context, c *kafka.Cluster) time.Duration {
+	for node := range c.Brokers() {
+		configs, err := c.BrokerConfigs(ctx, node)
 		if err != nil {
 			continue
 		}
 		minutes, err := strconv.Atoi(configs["offsets.retention.minutes"].Value)
 		if err == nil {
-			s.o.Refresh = max(leastRefresh, min(DefaultRefresh, time.Duration(minutes)*time.Minute/4))
-			return
+			return max(leastRefresh, min(DefaultRefresh, time.Duration(minutes)*time.Minute/4))
 		}
 	}
+	return DefaultRefresh
 }
 
 // list updates what groups there are and how they stand on both sides. A change of a group's state makes it

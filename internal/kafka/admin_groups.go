@@ -107,7 +107,10 @@ func groupType(s string) string {
 }
 
 // GroupMember is one client that takes part in a group.
-type GroupMember struct{ ID, ClientID, Host string }
+type GroupMember struct {
+	ID, ClientID, Host string
+	Topics             []string // of which it is assigned partitions, as far as the assignment can be read
+}
 
 // GroupDescription is a group's state and who is in it.
 type GroupDescription struct {
@@ -167,11 +170,24 @@ func (g *GroupClient) describeClassic(ctx context.Context, node int32, ids []str
 		}
 		d := GroupDescription{State: r.State}
 		for _, m := range r.Members {
-			d.Members = append(d.Members, GroupMember{m.MemberID, m.ClientID, m.ClientHost})
+			d.Members = append(d.Members, GroupMember{m.MemberID, m.ClientID, m.ClientHost, assigned(m.MemberAssignment)})
 		}
 		out[r.Group] = d
 	}
 	return out, errs
+}
+
+// assigned reads the assignment of a consumer in a classic group. Other protocols have their own forms.
+func assigned(raw []byte) []string {
+	var a kmsg.ConsumerMemberAssignment
+	if a.ReadFrom(raw) != nil {
+		return nil
+	}
+	var topics []string
+	for _, t := range a.Topics {
+		topics = append(topics, t.Topic)
+	}
+	return topics
 }
 
 func (g *GroupClient) describeConsumer(ctx context.Context, node int32, ids []string) (map[string]GroupDescription, map[string]error) {
@@ -190,7 +206,11 @@ func (g *GroupClient) describeConsumer(ctx context.Context, node int32, ids []st
 		}
 		d := GroupDescription{State: r.State}
 		for _, m := range r.Members {
-			d.Members = append(d.Members, GroupMember{m.MemberID, m.ClientID, m.ClientHost})
+			member := GroupMember{ID: m.MemberID, ClientID: m.ClientID, Host: m.ClientHost}
+			for _, t := range m.Assignment.TopicPartitions {
+				member.Topics = append(member.Topics, t.Topic)
+			}
+			d.Members = append(d.Members, member)
 		}
 		out[r.Group] = d
 	}

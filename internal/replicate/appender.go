@@ -326,7 +326,7 @@ func (p *partition) settle(from *appender, s shipment, ans *kafka.Produced, err 
 	case err != nil || ans == nil:
 		p.machine.Unknown(gen)
 	case ans.Err == nil:
-		p.machine.Appended(gen, ans.Base)
+		p.machine.Appended(gen, ans.Base+p.by())
 	default:
 		p.refusedAppend(s, ans)
 	}

@@ -131,6 +131,12 @@ func (e *Engine) open(ctx context.Context, p *partition, a mirror.Action, source
 		return err
 	}
 	ends.SourceStart, ends.SourceHigh, ends.SourceStable = s.Start, s.High, min(s.Stable, s.High)
+	if f, err := e.atSource(ctx, p, &ends); err != nil || f != nil {
+		if f != nil {
+			p.stop(*f)
+		}
+		return err
+	}
 	if ends.TargetEnd > ends.SourceHigh {
 		sleep(ctx, 300*time.Millisecond) // see mirror: looked at a few times before it is a fault
 	}
@@ -219,10 +225,11 @@ func (e *Engine) targetTail(ctx context.Context, p *partition, target kafka.Lead
 }
 
 func (e *Engine) compare(ctx context.Context, p *partition, a mirror.Action, source, target kafka.Leader) error {
+	at := p.distance()
 	diff, err := verify.CompareRange(ctx,
 		verify.Side{Cluster: e.o.Source, Leader: source, TopicID: p.sourceID},
-		verify.Side{Cluster: e.o.Target, Leader: target},
-		a.Base, a.Base+a.Count, verify.RangeOptions{SourceMayThin: p.compacted})
+		verify.Side{Cluster: e.o.Target, Leader: target, Shift: at.Shift},
+		max(a.Base, at.From), a.Base+a.Count, verify.RangeOptions{SourceMayThin: p.compacted})
 	if err != nil {
 		if e.startsBehind(ctx, a.Base, source) {
 			p.step(func(m *mirror.Machine) { m.SourceReadFailed() })
@@ -248,7 +255,12 @@ func (e *Engine) startsBehind(ctx context.Context, offset int64, source kafka.Le
 }
 
 func (e *Engine) deleteBefore(ctx context.Context, p *partition, a mirror.Action, target kafka.Leader) error {
-	start, err := e.o.Target.DeleteBefore(ctx, target, a.Base)
+	to, need := p.startFor(a.Base)
+	if !need { // what lies before stays: it is not the source's
+		p.step(func(m *mirror.Machine) { m.Deleted(a.Generation, a.Base) })
+		return nil
+	}
+	start, err := e.o.Target.DeleteBefore(ctx, target, to)
 	if kafka.TroubleOf(err) == kafka.OutOfRange { // beyond the high watermark: not replicated yet
 		return err
 	}
@@ -262,7 +274,7 @@ func (e *Engine) deleteBefore(ctx context.Context, p *partition, a mirror.Action
 	if err != nil {
 		return err
 	}
-	p.step(func(m *mirror.Machine) { m.Deleted(a.Generation, start) })
+	p.step(func(m *mirror.Machine) { m.Deleted(a.Generation, p.started(start, to, a.Base)) })
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/kferry/kferry/internal/fault"
 	"github.com/kferry/kferry/internal/groups"
 	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/ledger"
 	"github.com/kferry/kferry/internal/replicate/mirror"
 	"github.com/kferry/kferry/internal/report"
 	"github.com/kferry/kferry/internal/state"
@@ -41,8 +42,13 @@ type Engine struct {
 	groupSyncer *groups.Syncer
 
 	store     *state.Store   // nil: the target permits no state topic
-	remembers state.Snapshot // as read at the start
 	stateless string         // why there is no store
+	ledger    *ledger.Ledger // the second memory of shifted offsets
+	noLedger  string         // why it cannot be used, empty if it can
+
+	recalling sync.Mutex                             // guards what is remembered
+	remembers state.Snapshot                         // as read at the start, or after a repair
+	entries   map[estate.TopicPartition]ledger.Entry // the same of the ledger
 
 	questions *questions
 
@@ -57,6 +63,7 @@ type Engine struct {
 	stopped   bool
 	startedAt time.Time
 
+	placing    sync.Mutex // one look at the topics at a time, none while a topic is taken out; taken before mu
 	publishing sync.Mutex // one document at a time; taken before mu
 
 	mu         sync.Mutex // guards everything below; never held while a partition's mutex is taken
@@ -76,6 +83,8 @@ type Engine struct {
 type topicState struct {
 	outcome topics.Outcome
 	fault   *fault.Fault
+	mode    string    // report.ModeIdentical or report.ModeShifted, empty until known
+	held    time.Time // until when a repair keeps it from being copied; zero: it is not held
 }
 
 func newEngine(ctx context.Context, o Options) *Engine {
@@ -87,6 +96,7 @@ func newEngine(ctx context.Context, o Options) *Engine {
 		partitions: map[estate.TopicPartition]*partition{}, topics: map[string]*topicState{},
 		fetchers: map[route]*fetcher{}, appenders: map[lane]*appender{}, markers: map[int32]*marker{},
 		troubles: map[string]*troubleCount{},
+		ledger:   ledger.Open(o.Target, o.Flow), entries: map[estate.TopicPartition]ledger.Entry{},
 	}
 	e.memory.budget = o.MemoryBytes
 	for i := range fillTransactions {
@@ -274,5 +284,9 @@ func (e *Engine) trouble(what string, err error, where ...any) {
 
 // faulted notes a partition's fault. Called with the partition's mutex held.
 func (e *Engine) faulted(p *partition, f fault.Fault) {
-	e.log.Error("partition stopped", "topic", f.Topic, "partition", f.Partition, "fault", string(f.Kind), "offset", f.Offset, "count", f.Count, "detail", f.Detail, "next", f.Next)
+	if p.retired {
+		e.log.Info("partition is left alone for a repair", "topic", f.Topic, "partition", f.Partition)
+		return
+	}
+	e.log.Error("partition stopped", "topic", f.Topic, "partition", f.Partition, "fault", string(f.Kind), "offset", f.Offset, "count", f.Count, "detail", f.Detail, "next", f.Next, "see", f.Kind.See())
 }

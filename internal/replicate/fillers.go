@@ -90,7 +90,7 @@ func (f *endTxnFiller) round(ctx context.Context, jobs []markJob) {
 			_, target := j.p.leaders()
 			var end int64
 			if end, err = e.o.Target.LogEnd(ctx, target); err == nil {
-				j.p.step(func(m *mirror.Machine) { m.Filled(j.act.Generation, end) })
+				j.p.step(func(m *mirror.Machine) { m.Filled(j.act.Generation, end+j.p.by()) })
 				continue
 			}
 		}
@@ -116,7 +116,7 @@ func (f *endTxnFiller) replicated(ctx context.Context, jobs []markJob) []markJob
 	var ready []markJob
 	for _, j := range jobs {
 		switch h := high[j.p.TopicPartition]; {
-		case h.Err == nil && h.High >= j.act.Base:
+		case h.Err == nil && h.High >= j.act.Base-j.p.distance().Shift:
 			ready = append(ready, j)
 		case j.p.wants(j.act):
 			f.engine.later(choreRetryMin, func() { f.add(j) })
@@ -184,7 +184,7 @@ func (e *Engine) abortFill(ctx context.Context, p *partition, a mirror.Action, t
 	if high.Err != nil {
 		return high.Err
 	}
-	if high.High < a.Base { // see endTxnFiller.replicated
+	if high.High < a.Base-p.distance().Shift { // see endTxnFiller.replicated
 		return fmt.Errorf("fill the gap at offset %d of %s: the target is replicated up to %d only", a.Base, p.TopicPartition, high.High)
 	}
 	if !p.begin(a) {
@@ -198,7 +198,7 @@ func (e *Engine) abortFill(ctx context.Context, p *partition, a mirror.Action, t
 		p.step(func(m *mirror.Machine) { m.Unknown(a.Generation) })
 		return nil
 	}
-	p.step(func(m *mirror.Machine) { m.Filled(a.Generation, end) })
+	p.step(func(m *mirror.Machine) { m.Filled(a.Generation, end+p.by()) })
 	return nil
 }
 
@@ -221,7 +221,7 @@ func (e *Engine) abortedRecords(ctx context.Context, p *partition, a mirror.Acti
 	}
 	defer conn.Close()
 	sequence := int32(0)
-	for at, left := a.Base, records; left > 0; {
+	for at, left := a.Base-p.distance().Shift, records; left > 0; {
 		n := min(left, batch.MaxFiller, 100_000)
 		raw := batch.KeyedFiller(int(n), batch.NoTimestamp)
 		if err := batch.Rewrite(raw, batch.Producer{ID: id.ID, Epoch: id.Epoch, Sequence: sequence, Transactional: true}); err != nil {

@@ -52,7 +52,7 @@ func (e *Engine) groupMark(topic string, number int32) (groups.Mark, bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	mark := groups.Mark{High: min(p.machine.Target().High, p.machine.Position())}
+	mark := groups.Mark{High: min(p.machine.Target().High, p.machine.Position()), Shift: p.shift}
 	switch p.machine.Phase() {
 	case mirror.Faulted:
 		mark.Hold = "the partition is stopped: " + string(p.machine.Fault().Kind)

@@ -11,7 +11,7 @@ import (
 	"github.com/kferry/kferry/internal/groups"
 	"github.com/kferry/kferry/internal/kafka"
 	"github.com/kferry/kferry/internal/report"
-	"github.com/kferry/kferry/internal/state"
+	"github.com/kferry/kferry/internal/shift"
 	"github.com/kferry/kferry/internal/topics"
 )
 
@@ -47,15 +47,19 @@ func Observe(ctx context.Context, o Options) (*report.Document, error) {
 		Source: clusterInfo(o.Source), Target: clusterInfo(o.Target),
 		Topics: []report.Topic{}, Groups: []report.Group{}, Faults: []fault.Fault{},
 	}
+	shifts, err := LoadShifts(ctx, o)
+	if err != nil {
+		doc.Notes = append(doc.Notes, err.Error())
+	}
 	at, bt := leadersOf(source, names), leadersOf(target, names)
 	s, t := o.Source.Ends(ctx, at), o.Target.Ends(ctx, bt)
 	for _, name := range names {
-		doc.Topics = append(doc.Topics, observeTopic(source.Topics[name], target.Topics[name], s, t))
+		doc.Topics = append(doc.Topics, observeTopic(source.Topics[name], target.Topics[name], s, t, shifts))
 	}
-	if err := observeGroups(ctx, o, doc, t); err != nil {
+	if err := observeGroups(ctx, o, doc, t, shifts); err != nil {
 		doc.Notes = append(doc.Notes, "groups could not be compared: "+err.Error())
 	}
-	mergePublished(ctx, o, doc)
+	mergePublished(ctx, o, doc, shifts)
 	doc.Sum()
 	return doc, nil
 }
@@ -72,19 +76,21 @@ func leadersOf(md estate.Metadata, names []string) []kafka.Leader {
 	return out
 }
 
-func observeTopic(source, target estate.Topic, s, t map[estate.TopicPartition]kafka.Ends) report.Topic {
-	topic := report.Topic{Name: source.Name, ID: source.ID, Mode: "identical", Partitions: []report.Partition{}}
+func observeTopic(source, target estate.Topic, s, t map[estate.TopicPartition]kafka.Ends, shifts *Shifts) report.Topic {
+	topic := report.Topic{Name: source.Name, ID: source.ID, Partitions: []report.Partition{}}
 	if target.Name == "" {
 		topic.Notes = append(topic.Notes, "not on the target yet")
 	}
 	for _, sp := range source.Partitions {
 		tp := estate.TopicPartition{Topic: source.Name, Partition: sp.ID}
-		topic.Partitions = append(topic.Partitions, observePartition(sp.ID, s, t, tp))
+		m, _ := shifts.Of(tp, source.ID, target.ID)
+		topic.Partitions = append(topic.Partitions, observePartition(sp.ID, s, t, tp, m))
 	}
+	topic.Mode = modeOf(shifts.mode(source.Name, target), topic.Partitions)
 	return topic
 }
 
-func observePartition(id int32, s, t map[estate.TopicPartition]kafka.Ends, tp estate.TopicPartition) report.Partition {
+func observePartition(id int32, s, t map[estate.TopicPartition]kafka.Ends, tp estate.TopicPartition, m shift.Map) report.Partition {
 	p := report.Partition{
 		ID: id, State: report.Unknown, LagBytes: -1, ETASeconds: -1,
 		SourceStart: -1, SourceEnd: -1, SourceStable: -1, TargetStart: -1, TargetEnd: -1,
@@ -98,9 +104,11 @@ func observePartition(id int32, s, t map[estate.TopicPartition]kafka.Ends, tp es
 		return p
 	}
 	p.TargetStart, p.TargetEnd = e.Start, e.High
+	p.Segments, p.Shift = m, m.Last().Shift
 	if p.SourceEnd >= 0 {
-		p.LagRecords = max(p.SourceEnd-max(p.TargetEnd, p.SourceStart), 0)
-		if p.TargetEnd >= p.SourceStable && p.TargetStart == p.SourceStart {
+		end := p.TargetEnd + p.Shift
+		p.LagRecords = max(p.SourceEnd-max(end, p.SourceStart), 0)
+		if end >= p.SourceStable && p.TargetStart == m.Start(p.SourceStart) {
 			p.State, p.ETASeconds = report.Following, 0
 		}
 	}
@@ -108,13 +116,14 @@ func observePartition(id int32, s, t map[estate.TopicPartition]kafka.Ends, tp es
 }
 
 // observeGroups compares the groups' positions on both sides, changing nothing.
-func observeGroups(ctx context.Context, o Options, doc *report.Document, target map[estate.TopicPartition]kafka.Ends) error {
+func observeGroups(ctx context.Context, o Options, doc *report.Document, target map[estate.TopicPartition]kafka.Ends, shifts *Shifts) error {
 	look := groups.New(o.Source, o.Target, groups.Options{Include: o.GroupInclude, Exclude: o.GroupExclude, ReadOnly: true})
 	lines, err := look.SyncAll(ctx,
 		func(topic string, partition int32) (groups.Mark, bool) {
 			for _, t := range doc.Topics {
-				if t.Name == topic {
-					return groups.Mark{High: target[estate.TopicPartition{Topic: topic, Partition: partition}].High}, true
+				if t.Name == topic && int(partition) < len(t.Partitions) {
+					p := t.Partitions[partition]
+					return groups.Mark{High: target[estate.TopicPartition{Topic: topic, Partition: partition}].High + p.Shift, Shift: p.Segments}, true
 				}
 			}
 			return groups.Mark{}, false
@@ -126,15 +135,10 @@ func observeGroups(ctx context.Context, o Options, doc *report.Document, target 
 }
 
 // mergePublished adds what a replicating kferry told last.
-func mergePublished(ctx context.Context, o Options, doc *report.Document) {
-	store, err := state.Open(ctx, o.Target, o.Flow, state.Options{Topic: o.StateTopic})
-	if err != nil {
-		doc.Notes = append(doc.Notes, err.Error())
-		return
-	}
-	snapshot, err := store.Load(ctx)
-	if err != nil {
-		doc.Notes = append(doc.Notes, "the published report cannot be read: "+err.Error())
+func mergePublished(ctx context.Context, o Options, doc *report.Document, shifts *Shifts) {
+	snapshot := shifts.Snapshot
+	if shifts.stateErr != nil {
+		doc.Notes = append(doc.Notes, "the published report cannot be read: "+shifts.stateErr.Error())
 		return
 	}
 	last := snapshot.Report
@@ -162,7 +166,7 @@ func mergePublished(ctx context.Context, o Options, doc *report.Document) {
 
 // mergeTopic takes over what was published about one topic. Faults stay until somebody replicates again.
 func mergeTopic(t *report.Topic, last report.Topic, running bool) {
-	t.Final, t.Fault = last.Final, last.Fault
+	t.Final, t.Fault, t.Held = last.Final, last.Fault, last.Held && running
 	t.Notes = append(t.Notes, last.Notes...)
 	byID := map[int32]report.Partition{}
 	for _, p := range last.Partitions {

@@ -23,6 +23,8 @@ type Options struct {
 	GroupExclude []*regexp.Regexp
 	NoGroups     bool // leave groups alone
 
+	Shifted []*regexp.Regexp // topics that are begun with shifted offsets, anchored: an empty target partition begins at 0
+
 	Policy settings.Policy // replicas of target topics; zero: the source's, as far as the target can have them
 	Reopen bool            // put topics that were finalized back into the configuration of a copy
 

@@ -1,12 +1,14 @@
 package replicate
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/fault"
 	"github.com/kferry/kferry/internal/kafka"
 	"github.com/kferry/kferry/internal/replicate/mirror"
+	"github.com/kferry/kferry/internal/shift"
 )
 
 // partition is one machine and where its two sides live.
@@ -14,6 +16,7 @@ type partition struct {
 	estate.TopicPartition
 	engine    *Engine
 	sourceID  estate.TopicID
+	targetID  estate.TopicID
 	compacted bool // the source compacts the topic
 
 	mu          sync.Mutex // guards everything below
@@ -28,6 +31,10 @@ type partition struct {
 	rate        meter
 	wasAtEnd    bool // the machine was caught up once
 	known       bool // the target topic was made or taken over by this flow
+	mode        string
+	shift       shift.Map // how target offsets follow from the source's; the machine knows the source's only
+	targetStart int64     // the target's log start at its own offset, -1 if unknown
+	retired     bool      // a repair is at work: this one copies no more
 }
 
 // position is what a fetcher is told about a partition.
@@ -38,7 +45,7 @@ type position struct {
 }
 
 func newPartition(e *Engine, tp estate.TopicPartition) *partition {
-	p := &partition{TopicPartition: tp, engine: e}
+	p := &partition{TopicPartition: tp, engine: e, targetStart: -1}
 	p.quiet = sync.NewCond(&p.mu)
 	return p
 }
@@ -99,6 +106,9 @@ func (p *partition) obey() *appender {
 			p.engine.mark(p, a)
 		case mirror.Stop:
 			p.clearOutbox()
+			if by := p.by(); by != 0 {
+				a.Fault.Detail += fmt.Sprintf(" (offsets are the source's; the target's are %d less)", by)
+			}
 			p.engine.faulted(p, *a.Fault)
 		case mirror.Open:
 			p.clearOutbox()

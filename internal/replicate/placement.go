@@ -33,6 +33,8 @@ func (e *Engine) keepPlacing(ctx context.Context) {
 
 // place makes partitions for what is new and tells the others where their leaders are.
 func (e *Engine) place(ctx context.Context) error {
+	e.placing.Lock()
+	defer e.placing.Unlock()
 	source, err := e.o.Source.Metadata(ctx, nil)
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func (e *Engine) place(ctx context.Context) error {
 		list = append(list, t)
 	}
 	names := topics.Select(list, e.o.Include, e.o.Exclude)
-	names = e.withKnown(names)
+	names = e.withoutHeld(e.withKnown(names))
 	outcomes, err := e.keeper.Ensure(ctx, names)
 	if err != nil {
 		return err
@@ -52,7 +54,7 @@ func (e *Engine) place(ctx context.Context) error {
 		return err
 	}
 	for _, out := range outcomes {
-		e.placeTopic(out, source.Topics[out.Topic], target.Topics[out.Topic])
+		e.placeTopic(ctx, out, source.Topics[out.Topic], target.Topics[out.Topic])
 	}
 	e.mu.Lock()
 	e.placedAt = time.Now()
@@ -76,7 +78,7 @@ func (e *Engine) withKnown(names []string) []string {
 	return names
 }
 
-func (e *Engine) placeTopic(out topics.Outcome, source, target estate.Topic) {
+func (e *Engine) placeTopic(ctx context.Context, out topics.Outcome, source, target estate.Topic) {
 	e.mu.Lock()
 	state := e.topics[out.Topic]
 	if state == nil {
@@ -105,7 +107,7 @@ func (e *Engine) placeTopic(out topics.Outcome, source, target estate.Topic) {
 		}
 		return
 	}
-	if !out.Ready {
+	if !out.Ready || !e.settleMode(ctx, out, target) {
 		return
 	}
 	for i := range min(len(source.Partitions), len(target.Partitions)) {
@@ -147,6 +149,9 @@ func (e *Engine) placePartition(out topics.Outcome, source, target estate.Topic,
 	p.sourceID, p.source, p.target = source.ID, from, to
 	p.known = e.ours(out)
 	p.compacted = out.SourcePolicy.Compacted
+	if f := e.recallShift(p, out); f != nil {
+		defer p.stop(*f)
+	}
 	p.machine = mirror.New(e.machineConfig(tp, out), batch.Producer{ID: e.dataID.ID, Epoch: dataEpoch}, batch.NewDecoder(batch.Limits{}))
 	e.addPartition(p)
 	p.step(func(*mirror.Machine) {})

@@ -77,13 +77,21 @@ func (e *Engine) forgetFinalized(ctx context.Context) error {
 
 // remembered is what an earlier run stored about a topic.
 func (e *Engine) remembered(topic string) (topics.Memory, bool) {
-	m, ok := e.remembers.Memory[topic]
+	m, ok := e.recall(topic)
 	return topics.Memory{SourceID: m.SourceID, TargetID: m.TargetID, Finalized: m.Finalized != nil}, ok
+}
+
+// recall is what is remembered of a topic.
+func (e *Engine) recall(topic string) (state.Memory, bool) {
+	e.recalling.Lock()
+	defer e.recalling.Unlock()
+	m, ok := e.remembers.Memory[topic]
+	return m, ok
 }
 
 // ours says whether the target topic was made by this flow, now or in an earlier run.
 func (e *Engine) ours(out topics.Outcome) bool {
-	m, ok := e.remembers.Memory[out.Topic]
+	m, ok := e.recall(out.Topic)
 	return out.Created || (ok && m.TargetID == out.TargetID && m.SourceID == out.SourceID)
 }
 
@@ -93,7 +101,7 @@ func (e *Engine) before(seen topics.Outcome, now topics.Outcome) topics.Outcome 
 	if !seen.SourceID.IsZero() {
 		return seen
 	}
-	m, ok := e.remembers.Memory[now.Topic]
+	m, ok := e.recall(now.Topic)
 	if !ok || m.TargetID != now.TargetID {
 		return seen
 	}
@@ -147,7 +155,7 @@ func (e *Engine) memories() []state.Memory {
 		if t.outcome.TargetID.IsZero() || t.fault != nil {
 			continue // what was remembered before stays: it is what the fault is about
 		}
-		m := &state.Memory{Topic: name, SourceID: t.outcome.SourceID, TargetID: t.outcome.TargetID}
+		m := &state.Memory{Topic: name, SourceID: t.outcome.SourceID, TargetID: t.outcome.TargetID, Mode: t.mode}
 		byTopic[name] = m
 	}
 	e.mu.Unlock()
@@ -158,7 +166,7 @@ func (e *Engine) memories() []state.Memory {
 			continue
 		}
 		p.mu.Lock()
-		m.Partitions = append(m.Partitions, state.PartitionMemory{LeaderEpoch: p.machine.LastEpoch(), LogStart: p.machine.Source().Start})
+		m.Partitions = append(m.Partitions, state.PartitionMemory{LeaderEpoch: p.machine.LastEpoch(), LogStart: p.machine.Source().Start, Segments: p.shift})
 		if f := p.machine.Fault(); f != nil && p.machine.Phase() == mirror.Faulted {
 			m.Faults = append(m.Faults, *f)
 		}

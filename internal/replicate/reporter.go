@@ -105,7 +105,8 @@ func (e *Engine) readTargetHighs(ctx context.Context) {
 	}
 	for tp, ends := range e.o.Target.HighWatermarks(ctx, leaders) {
 		if ends.Err == nil {
-			parts[tp].step(func(m *mirror.Machine) { m.TargetHigh(ends.High) })
+			p := parts[tp]
+			p.step(func(m *mirror.Machine) { m.TargetHigh(ends.High + p.by()) })
 		}
 	}
 }
@@ -115,7 +116,7 @@ func (e *Engine) placed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, t := range e.topics {
-		if t.fault == nil && !t.outcome.Ready {
+		if t.fault == nil && (!t.outcome.Ready || t.mode == "") {
 			return false
 		}
 	}
@@ -140,8 +141,10 @@ func (e *Engine) document(now time.Time) *report.Document {
 	for _, name := range slices.Sorted(maps.Keys(states)) {
 		doc.Topics = append(doc.Topics, topicReport(name, states[name], byTopic[name]))
 	}
-	if e.stateless != "" {
-		doc.Notes = append(doc.Notes, e.stateless)
+	for _, note := range []string{e.stateless, e.noLedger} {
+		if note != "" {
+			doc.Notes = append(doc.Notes, note)
+		}
 	}
 	doc.Sum()
 	return doc
@@ -159,11 +162,14 @@ func clusterInfo(c *kafka.Cluster) report.Cluster {
 
 func topicReport(name string, t *topicState, parts []report.Partition) report.Topic {
 	topic := report.Topic{
-		Name: name, ID: t.outcome.SourceID, Mode: "identical", Final: t.outcome.Finalized,
+		Name: name, ID: t.outcome.SourceID, Mode: modeOf(t.mode, parts), Held: !t.held.IsZero(), Final: t.outcome.Finalized,
 		Partitions: parts, Fault: t.fault, Notes: slices.Clone(t.outcome.Notes),
 	}
 	if topic.Partitions == nil {
 		topic.Partitions = []report.Partition{}
+	}
+	if topic.Held {
+		topic.Notes = append(topic.Notes, "left alone for a repair")
 	}
 	if t.outcome.Waiting != "" {
 		topic.Notes = append(topic.Notes, "waiting: "+t.outcome.Waiting)
@@ -193,6 +199,13 @@ func (p *partition) report(now time.Time) report.Partition {
 		}
 	}
 	r.ETASeconds = p.rate.eta(r.LagRecords)
+	if len(p.shift) > 0 {
+		r.Shift, r.Segments = p.by(), p.shift
+		r.TargetStart = p.targetStart
+		if r.TargetEnd >= 0 {
+			r.TargetEnd -= p.by()
+		}
+	}
 	return r
 }
 

@@ -43,6 +43,9 @@ func Run(ctx context.Context, o Options) (*report.Document, error) {
 	if err := e.openState(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.openLedger(ctx); err != nil {
+		return nil, err
+	}
 	e.keeper = topics.NewKeeper(o.Source, o.Target, topics.Options{
 		Policy: o.Policy, Remembered: e.remembered, Reopen: o.Reopen,
 	})
@@ -61,6 +64,7 @@ func (e *Engine) run(ctx context.Context, cancel func()) (*report.Document, erro
 	e.watch(func() { e.keepPlacing(ctx) })
 	e.watch(func() { e.keepGroups(ctx) })
 	e.watch(func() { e.keepState(ctx) })
+	e.watch(func() { e.keepLedger(ctx) })
 	e.watch(func() { e.keepReporting(ctx, func() { close(finished) }) })
 	select {
 	case <-finished:

@@ -4,7 +4,8 @@
 //
 // It is a convenience, not the truth. The target's logs say what was copied; a lost state topic costs the
 // knowledge of what happened before (a topic recreated while kferry was down, a finalized topic), never a
-// record or an offset. Reading is one pass over a small topic. Garbage is skipped and counted; what a newer
+// record or an offset. How shifted offsets follow from the source's is kept here and, a second time, by package
+// ledger. Reading is one pass over a small topic. Garbage is skipped and counted; what a newer
 // kferry wrote is refused.
 //
 // Keys and values are JSON of small size; a key begins with its kind:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/fault"
+	"github.com/kferry/kferry/internal/shift"
 )
 
 // Schema is the version of what this kferry writes. It grows when an older kferry would misread it; fields
@@ -34,9 +35,12 @@ type Flow struct {
 
 // Memory is what is remembered of one topic of a flow.
 type Memory struct {
-	Topic      string            `json:"topic"`
-	SourceID   estate.TopicID    `json:"sourceTopicId"`
-	TargetID   estate.TopicID    `json:"targetTopicId"`
+	Topic    string         `json:"topic"`
+	SourceID estate.TopicID `json:"sourceTopicId"`
+	TargetID estate.TopicID `json:"targetTopicId"`
+	// Mode is how the copy was begun, report.ModeIdentical or report.ModeShifted; empty means identical, from a
+	// kferry that knew no other.
+	Mode       string            `json:"mode,omitempty"`
 	Partitions []PartitionMemory `json:"partitions,omitempty"` // by their number
 	Faults     []fault.Fault     `json:"faults,omitempty"`
 	// Finalized is when the target topic was given the source's configuration, nil while it has that of a copy.
@@ -60,6 +64,8 @@ type PartitionMemory struct {
 	LeaderEpoch int32 `json:"leaderEpoch"`
 	// LogStart is the source's log start as it was seen last.
 	LogStart int64 `json:"logStart"`
+	// Segments tell how target offsets follow from the source's; none: they are equal, or nothing is copied yet.
+	Segments shift.Map `json:"segments,omitempty"`
 }
 
 // envelope is the form of every value.

@@ -139,6 +139,13 @@ func (k *Keeper) Ensure(ctx context.Context, names []string) ([]Outcome, error) 
 	return out, nil
 }
 
+// Forget drops what is known of a topic, so that the next Ensure takes it as it is then.
+func (k *Keeper) Forget(topic string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.known, topic)
+}
+
 // sound says that nothing stands in the way so far.
 func (e *entry) sound() bool {
 	return e.source != nil && e.out.Fault == nil && e.out.Waiting == ""

@@ -79,6 +79,22 @@ func (r *run) readEnds(ctx context.Context, parts []*partition) {
 			p.goal = f.High
 		}
 		p.ends[digest.Source], p.ends[digest.Target] = source[p.TopicPartition], target[p.TopicPartition]
+		p.atSource()
+	}
+}
+
+// atSource brings the target's ends to the source's offsets.
+func (p *partition) atSource() {
+	s, t := &p.ends[digest.Source], &p.ends[digest.Target]
+	if len(p.shift) == 0 || t.Err != nil {
+		return
+	}
+	by := p.shift.Last().Shift
+	t.High, t.Stable = t.High+by, t.Stable+by
+	if s.Err == nil && t.Start == p.shift.Start(s.Start) {
+		t.Start = s.Start
+	} else {
+		t.Start = p.shift.StartSeen(t.Start)
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/shift"
 )
 
 // Options of Run. Zero values mean defaults.
@@ -26,6 +28,10 @@ type Options struct {
 	// AbortedForeign accepts records of aborted transactions on the target that are not kferry's filler, for a
 	// target that once had producers of its own.
 	AbortedForeign bool
+
+	// Shifts tells how a partition's target offsets lie below the source's, for the topics with these ids; an empty
+	// map: they are equal. An error says why that is not known, and the partition is not compared. Nil: all are equal.
+	Shifts func(tp estate.TopicPartition, source, target estate.TopicID) (shift.Map, error)
 
 	// Settle is how long the target may take to reach the source's end as it was at the start, and log starts
 	// to become equal. Default 10 s; it ends early when nothing moves any more.
@@ -61,6 +67,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Patience <= 0 {
 		o.Patience = DefaultPatience
+	}
+	if o.Shifts == nil {
+		o.Shifts = func(estate.TopicPartition, estate.TopicID, estate.TopicID) (shift.Map, error) { return nil, nil }
 	}
 	return o
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kferry/kferry/internal/batch"
 	"github.com/kferry/kferry/internal/kafka"
 	"github.com/kferry/kferry/internal/verify/digest"
 )
@@ -18,7 +19,7 @@ const (
 )
 
 // reader reads one partition of one side from next to to, in order, alone in each fetch, so that an empty
-// answer is never for want of room.
+// answer is never for want of room. Offsets are the source's: a side with a shift is asked at its own.
 type reader struct {
 	Side
 	which    digest.Side
@@ -144,7 +145,7 @@ func (r *reader) fetch(ctx context.Context, anew bool) (*digest.Chunk, emptyAnsw
 		session = kafka.NewSession(k.conn)
 	}
 	answer, err := session.Fetch(ctx, []kafka.FetchPosition{{
-		TopicPartition: r.Leader.TopicPartition, TopicID: r.TopicID, Offset: r.next,
+		TopicPartition: r.Leader.TopicPartition, TopicID: r.TopicID, Offset: r.next - r.Shift,
 		LeaderEpoch: r.Leader.Epoch, LastEpoch: -1, MaxBytes: int32(r.bytes),
 	}}, kafka.FetchLimits{
 		MaxWaitMillis: int32(fetchWait / time.Millisecond), MinBytes: 1, MaxBytes: int32(r.bytes), ReadCommitted: true,
@@ -160,6 +161,10 @@ func (r *reader) fetch(ctx context.Context, anew bool) (*digest.Chunk, emptyAnsw
 		if p.Err != nil {
 			answer.Buffer.Release()
 			return nil, state, p.Err
+		}
+		if err := r.rebase(p); err != nil {
+			answer.Buffer.Release()
+			return nil, state, &finalError{fmt.Errorf("read %s on the %s: %w", r.Leader.TopicPartition, r.which, err)}
 		}
 		if chunk := r.split(p); chunk.Need > 0 {
 			state.grow = chunk.Need + 1<<10
@@ -178,6 +183,21 @@ func (r *reader) fetch(ctx context.Context, anew bool) (*digest.Chunk, emptyAnsw
 	return nil, state, nil
 }
 
+// rebase brings an answer to the source's offsets.
+func (r *reader) rebase(p *kafka.FetchedPartition) error {
+	if r.Shift == 0 {
+		return nil
+	}
+	if p.LastStable >= 0 {
+		p.LastStable += r.Shift
+	}
+	p.HighWatermark += r.Shift
+	for i := range p.Aborted {
+		p.Aborted[i].FirstOffset += r.Shift
+	}
+	return batch.Rebase(p.Records, r.Shift)
+}
+
 func (r *reader) split(p *kafka.FetchedPartition) *digest.Chunk {
 	f := digest.Fetch{From: r.next, To: r.to, Records: p.Records}
 	for _, a := range p.Aborted {
@@ -194,8 +214,8 @@ func (r *reader) recover(ctx context.Context, err error) error {
 	switch kafka.TroubleOf(err) {
 	case kafka.OutOfRange:
 		ends := r.Cluster.Ends(ctx, []kafka.Leader{r.Leader})[r.Leader.TopicPartition]
-		if ends.Err == nil && ends.Start > r.next {
-			return &movedError{r.which, ends.Start}
+		if ends.Err == nil && ends.Start+r.Shift > r.next {
+			return &movedError{r.which, ends.Start + r.Shift}
 		}
 	case kafka.OtherTopic:
 		if rerr := r.refresh(ctx); final(rerr) {

@@ -64,6 +64,8 @@ type Result struct {
 // TopicResult is one line of the table.
 type TopicResult struct {
 	Topic           string `json:"topic"`
+	Mode            string `json:"mode"`            // identical or shifted
+	Shift           string `json:"shift,omitempty"` // of the partitions' last segments, one number or a range
 	Result          string `json:"result"`
 	Partitions      int    `json:"partitions"`
 	Compared        int    `json:"partitions_compared"` // to the end, as far as they were to be compared
@@ -71,6 +73,8 @@ type TopicResult struct {
 	BytesCompared   int64  `json:"bytes_compared"`
 	Differences     int    `json:"differences"`
 	Skipped         int    `json:"skipped"`
+
+	least, most int64 // shifts of its partitions
 }
 
 // WriteJSON writes the result as indented JSON.

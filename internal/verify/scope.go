@@ -8,6 +8,7 @@ import (
 
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/shift"
 	"github.com/kferry/kferry/internal/topics"
 	"github.com/kferry/kferry/internal/verify/digest"
 )
@@ -32,8 +33,9 @@ type partition struct {
 	estate.TopicPartition
 	topic *topicScope
 	sides [2]Side
-	goal  int64 // the source's high watermark when Run began, -1 until read
-	ends  [2]kafka.Ends
+	goal  int64         // the source's high watermark when Run began, -1 until read
+	ends  [2]kafka.Ends // the target's as the source's offsets
+	shift shift.Map
 	done  bool // compared to its end, as far as there was anything to compare
 }
 
@@ -65,7 +67,7 @@ func (r *run) scope(ctx context.Context) error {
 	}
 	for _, name := range names {
 		t := &topicScope{name: name, policy: policies[name]}
-		t.result = TopicResult{Topic: name, Partitions: len(source.Topics[name].Partitions)}
+		t.result = TopicResult{Topic: name, Mode: modeIdentical, Partitions: len(source.Topics[name].Partitions)}
 		r.topics = append(r.topics, t)
 		r.pairUp(t, source, target)
 	}
@@ -80,7 +82,7 @@ func (r *run) skipUnknown(all []estate.Topic) {
 		if !literal || slices.ContainsFunc(all, func(t estate.Topic) bool { return t.Name == name }) {
 			continue
 		}
-		t := &topicScope{name: name, result: TopicResult{Topic: name}}
+		t := &topicScope{name: name, result: TopicResult{Topic: name, Mode: modeIdentical}}
 		r.topics = append(r.topics, t)
 		r.skip(t, nil, "the topic", "the source does not have it, or does not show it to kferry's principal")
 	}
@@ -110,13 +112,20 @@ func (r *run) pairUp(t *topicScope, source, target estate.Metadata) {
 			Detail: fmt.Sprintf("%d partitions on the source, %d on the target", len(s.Partitions), len(d.Partitions))})
 	}
 	for i := range min(len(s.Partitions), len(d.Partitions)) {
-		if id := int32(i); s.Partitions[i].ID != id || d.Partitions[i].ID != id {
+		id := int32(i)
+		if s.Partitions[i].ID != id || d.Partitions[i].ID != id {
 			r.skip(t, &id, "the partition", "one side did not describe it")
 			continue
 		}
-		p := &partition{TopicPartition: estate.TopicPartition{Topic: t.name, Partition: int32(i)}, topic: t, goal: -1}
+		p := &partition{TopicPartition: estate.TopicPartition{Topic: t.name, Partition: id}, topic: t, goal: -1}
 		p.sides[digest.Source] = sideOf(r.o.Source, s, i)
 		p.sides[digest.Target] = sideOf(r.o.Target, d, i)
+		var err error
+		if p.shift, err = r.o.Shifts(p.TopicPartition, s.ID, d.ID); err != nil {
+			r.skip(t, &id, "the partition", err.Error())
+			continue
+		}
+		t.result.shifted(p.shift)
 		t.partitions = append(t.partitions, p)
 	}
 }

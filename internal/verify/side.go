@@ -14,6 +14,8 @@ type Side struct {
 	Cluster *kafka.Cluster
 	Leader  kafka.Leader
 	TopicID estate.TopicID // zero: unknown, fetch by name
+	// Shift is what this side's offsets lie below the source's. Everything is compared, and told, at the source's.
+	Shift int64
 }
 
 // refresh looks up the leader again. A topic with another id is an error: its offsets mean something else.

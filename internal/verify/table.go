@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -12,9 +13,21 @@ import (
 func (r *Result) WriteTable(w io.Writer) error {
 	out := &errWriter{w: w}
 	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, "TOPIC\tPARTITIONS\tCOMPARED\tRECORDS\tBYTES\tRESULT")
+	shifted := slices.ContainsFunc(r.PerTopic, func(t TopicResult) bool { return t.Mode == modeShifted })
+	title := ""
+	if shifted {
+		title = "MODE\t"
+	}
+	fmt.Fprintln(tab, "TOPIC\t"+title+"PARTITIONS\tCOMPARED\tRECORDS\tBYTES\tRESULT")
 	for _, t := range r.PerTopic {
-		fmt.Fprintf(tab, "%s\t%d\t%d\t%d\t%s\t%s\n", t.Topic, t.Partitions, t.Compared, t.RecordsCompared, size(t.BytesCompared), t.Result)
+		mode := ""
+		if shifted {
+			mode = t.Mode + "\t"
+		}
+		if t.Shift != "" {
+			mode = t.Mode + " by " + t.Shift + "\t"
+		}
+		fmt.Fprintf(tab, "%s\t%s%d\t%d\t%d\t%s\t%s\n", t.Topic, mode, t.Partitions, t.Compared, t.RecordsCompared, size(t.BytesCompared), t.Result)
 	}
 	tab.Flush()
 	r.writeDifferences(out)

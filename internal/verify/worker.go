@@ -31,6 +31,16 @@ func (w *worker) partition(ctx context.Context, p *partition, looked time.Time) 
 	from, to, complete := w.bounds(p)
 	w.progress.replan(p, from, to)
 	defer w.progress.finish(p)
+	if len(p.shift) > 0 {
+		p.done = w.segments(ctx, p, from, to) && complete
+		return
+	}
+	p.done = w.stretch(ctx, p, from, to) && complete
+}
+
+// stretch compares [from, to) at one distance. It says whether all of it was compared.
+func (w *worker) stretch(ctx context.Context, p *partition, from, to int64) bool {
+	complete := true
 	for from < to {
 		next, ok := w.compare(ctx, p, from, to)
 		complete = complete && ok
@@ -42,7 +52,7 @@ func (w *worker) partition(ctx context.Context, p *partition, looked time.Time) 
 		}
 		from = next
 	}
-	p.done = complete && from >= to
+	return complete && from >= to
 }
 
 // compare compares [from, to), or as much as there still is: next is where to go on, from itself to give up.
@@ -168,6 +178,7 @@ func (w *worker) lookUp(ctx context.Context, p *partition, keys *digest.Keys, si
 	if ends.Err != nil {
 		return 0, ends.Err
 	}
+	ends.Stable += p.sides[side].Shift
 	err = w.each(ctx, p, side, to, ends.Stable, func(c *digest.Chunk) (bool, error) {
 		n, err := keys.Later(c)
 		thinned += n

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/report"
+	"github.com/kferry/kferry/internal/shift"
 )
 
 // None stands for "no position committed".
@@ -45,8 +46,10 @@ type Partition struct {
 	TargetMetadata string
 	// Own is what kferry itself committed last on the target, None if it has not in this run.
 	Own int64
-	// High is the target's high watermark. Above it there is nothing to read.
+	// High is the target's high watermark, as the source's offset. Above it there is nothing to read.
 	High int64
+	// Shift tells which target offset belongs to a source offset; empty: they are equal.
+	Shift shift.Map
 	// Hold is why this partition is held back for a reason from outside: it is faulted, an open transaction
 	// may still change the position. Empty if it is not.
 	Hold string
@@ -66,8 +69,9 @@ type Decision struct {
 	// Same are the positions that are on the target already; storing them again keeps them from expiring.
 	Same []Commit
 
-	row  report.Group
-	held string // why nothing is committed at all
+	row     report.Group
+	held    string // why nothing is committed at all
+	clamped map[estate.TopicPartition]bool
 }
 
 // Decide applies these rules, the first that fits:
@@ -79,10 +83,13 @@ type Decision struct {
 //   - else the smaller of the source's position and the target's high watermark is stored. A position beyond
 //     the end of the log would send a consumer to auto.offset.reset, which loses or repeats records.
 //
+// Where target offsets are shifted a position is stored less the shift, which is exact. One whose next record is
+// not on the target is stored at the first record behind it that is, and counts as held, with that reason.
+//
 // After a restart kferry does not know its own commits. A rewind on the source that happened meanwhile is
 // then held as newer, and the reason says how to settle it: nothing can be lost by that.
 func Decide(g Group) Decision {
-	d := Decision{held: g.held(), row: report.Group{
+	d := Decision{held: g.held(), clamped: map[estate.TopicPartition]bool{}, row: report.Group{
 		ID: g.ID, Type: g.Source.Type, SourceState: g.Source.State, TargetState: g.Target.State,
 		Offsets: make([]report.GroupOffset, 0, len(g.Partitions)),
 	}}
@@ -113,7 +120,7 @@ func (d *Decision) Row(refused func(estate.TopicPartition) string) report.Group 
 				o.Target = offset
 			}
 		}
-		if o.Source != None && o.Target == o.Source {
+		if o.Source != None && o.Target == o.Source-o.Shift && !d.clamped[tp] {
 			row.Synced++
 			continue
 		}
@@ -167,21 +174,31 @@ func (s Side) life() string {
 
 func (d *Decision) partition(p Partition) {
 	o := report.GroupOffset{Topic: p.Topic, Partition: p.Partition, Source: p.Source, Target: p.Target}
-	want := min(p.Source, p.High)
+	there, exact := p.Source, true // the source's position on the target
+	if p.Source != None {
+		there, exact = p.Shift.Position(p.Source)
+		o.Shift = p.Source - there
+	}
+	want, wantExact := p.Shift.Position(max(min(p.Source, p.High), 0))
 	switch {
 	case p.Hold != "":
 		o.Reason = p.Hold
+	case p.High < 0:
+		o.Reason = "the target's end is not known yet"
 	case p.Source == None:
 		o.Reason = "no longer committed on the source; left as it is on the target"
 	case d.held != "":
-		if p.Target != p.Source {
+		if p.Target != there {
 			o.Reason = d.held
 		}
-	case p.Target > p.Source && p.Target != p.Own:
-		o.Reason = fmt.Sprintf("the target is newer: %d, not committed by this kferry, against the source's %d; if the source was rewound, reset the group on the target as well", p.Target, p.Source)
+	case p.Target > there && p.Target != p.Own:
+		o.Reason = fmt.Sprintf("the target is newer: %d, not committed by this kferry, against the source's %s; if the source was rewound, reset the group on the target as well", p.Target, o.At())
 	default:
-		if want < p.Source {
-			o.Reason = fmt.Sprintf("the target is behind: %d of %d", want, p.Source)
+		if want < there {
+			o.Reason = fmt.Sprintf("the target is behind: %d of %s", want, o.At())
+		} else if !exact || !wantExact {
+			d.clamped[p.TopicPartition] = true
+			o.Reason = fmt.Sprintf("clamped: the source's position %d is not on the target, which goes on at %d (the source's %d)", p.Source, want, p.Shift.StartSeen(want))
 		}
 		commit := Commit{p.TopicPartition, want, p.Metadata}
 		if p.Target == want && p.TargetMetadata == p.Metadata {

@@ -185,9 +185,9 @@ func (m *Machine) Filled(generation int, end int64) {
 	m.barrier = false
 	it := &m.items[0]
 	if end > it.end || end < it.base {
-		m.stop(fault.ForeignAppend, it.base, end-it.end,
-			"rebuild the topic on the target: its log is longer than the gap that was to be filled",
-			"after filling the gap from %d to %d the target's log ends at %d", it.base, it.end, end)
+		// A marker too many, somebody else's records, or another kferry that went on from here; or the target has
+		// lost what was before the gap. What lies there decides.
+		m.reset(false)
 		return
 	}
 	n := end - it.base

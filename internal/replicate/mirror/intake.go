@@ -62,6 +62,7 @@ func (m *Machine) Probed(generation int, f Fetch) {
 	if m.fetchFrom == f.From && f.Stable > f.From && !f.Throttled {
 		m.addGap(gapHole, f.From, f.Stable)
 		m.fetchFrom = f.Stable
+		m.epoch = -1 // of what was there: to name an earlier one would pass for another history
 	}
 	m.pump()
 	m.followLogStart()
@@ -71,6 +72,17 @@ func (m *Machine) Probed(generation int, f Fetch) {
 // begin: the offset is out of range. Both ends are read again, and what is found there decides.
 func (m *Machine) SourceReadFailed() {
 	if m.phase == Copying || m.phase == Comparing {
+		m.reset(false)
+	}
+}
+
+// SourceMoved says that the source has another leader, or the same one in another epoch: one that may have lost a
+// tail that was copied, and have another by now. A fetch is told so only where it names the epoch of what was read
+// last (KIP-595), which a machine that has read nothing since it was opened cannot do. And it is never told that
+// only the end of a transaction was lost, so that what was copied as committed is aborted now. In both cases the
+// tail is compared again.
+func (m *Machine) SourceMoved() {
+	if m.phase == Opening || m.phase == Comparing || m.phase == Copying && (m.epoch < 0 || m.transactions) {
 		m.reset(false)
 	}
 }
@@ -87,7 +99,7 @@ func (m *Machine) Diverged(epoch int32, end int64) {
 		return
 	}
 	m.stop(fault.Truncation, end, m.next-end,
-		"the source lost records that were already copied (unclean leader election); rebuild the topic on the target, or decide that the target's copy is the right one",
+		"the source lost records that were already copied (unclean leader election): decide which side is right, then "+m.repair(),
 		"the source's leader epoch %d ended at offset %d, but offsets up to %d were already copied from it", epoch, end, m.next)
 }
 
@@ -129,7 +141,7 @@ func (m *Machine) takeIn(f Fetch) {
 
 func (m *Machine) corrupt(offset int64, err error) {
 	m.stop(fault.CorruptBatch, offset, 0,
-		"look at the batch on the source's disk (kafka-dump-log); restore the replica from a healthy one, or recreate the topic's target without these records",
+		"look at the batch on the source's disk (kafka-dump-log); restore the replica from a healthy one, then start kferry again",
 		"a batch of the source cannot be read: %v", err)
 }
 
@@ -167,6 +179,7 @@ func (m *Machine) takeBatch(b batch.Batch, aborted *abortedSet, owner Owner) err
 	}
 	m.fetchFrom = b.NextOffset()
 	m.epoch = b.PartitionLeaderEpoch
+	m.transactions = m.transactions || b.Transactional()
 	return nil
 }
 

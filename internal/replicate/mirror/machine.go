@@ -58,6 +58,8 @@ type Machine struct {
 	target Log
 	epoch  int32 // leader epoch of the last batch taken in, -1 if none
 
+	transactions bool // batches of transactions were read
+
 	decoder *batch.Decoder
 	actions []Action
 	traffic report.Traffic
@@ -182,6 +184,11 @@ func (m *Machine) Stop(f fault.Fault) {
 
 func (m *Machine) stop(kind fault.Kind, offset, count int64, next, format string, args ...any) {
 	m.Stop(fault.Fault{Kind: kind, Offset: offset, Count: count, Detail: fmt.Sprintf(format, args...), Next: next})
+}
+
+// repair names the commands that settle what cannot be undone.
+func (m *Machine) repair() string {
+	return fault.Rebuild(m.cfg.Topic) + ", or go on behind it: " + fault.Reattach(m.cfg.Topic)
 }
 
 // SetMaxBatchBytes changes the largest batch that the target takes.

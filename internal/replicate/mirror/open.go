@@ -47,7 +47,7 @@ func (m *Machine) Opened(generation int, e Ends) {
 	case e.TargetStart > e.SourceStart:
 		m.ahead = 0
 		m.stop(fault.NotAPrefix, e.SourceStart, e.TargetStart-e.SourceStart,
-			"recreate the target topic and let kferry copy it from the start",
+			"copy it from the start: "+fault.Rebuild(m.cfg.Topic),
 			"the target's log starts at %d, the source's at %d: %d offsets are missing on the target", e.TargetStart, e.SourceStart, e.TargetStart-e.SourceStart)
 	case e.TargetEnd < e.SourceStart && (empty || e.TargetTail == TailFiller):
 		m.seed()
@@ -58,16 +58,23 @@ func (m *Machine) Opened(generation int, e Ends) {
 	}
 }
 
-// takeSequence goes on where the broker says our producer id stands. Where it holds nothing any sequence is
-// accepted; taking the offset makes two kferrys that begin at the same moment send the same one, so that the
-// second of two equal batches is recognised as a duplicate.
+// takeSequence goes on where the broker says our producer id stands.
 func (m *Machine) takeSequence(e Ends) {
 	m.live = e.Sequence >= 0
 	if m.live {
 		m.producer.Sequence = batch.NextSequence(e.Sequence, 1)
 	} else {
-		m.producer.Sequence = int32(e.TargetEnd & 0x7fffffff)
+		m.producer.Sequence = firstSequence(e.TargetEnd)
 	}
+}
+
+// firstSequence is what appends begin with where the broker remembers nothing and takes any sequence. It depends on
+// the log end alone, so that two kferrys that begin there send the same one, and the second of two equal batches
+// is recognised as a duplicate. And it is scattered, so that it hardly ever fits behind what another kferry has
+// counted up since it began elsewhere: the offset itself would, for that one counts records and the log end
+// counts gaps too.
+func firstSequence(end int64) int32 {
+	return int32(uint64(end) * 0x9e3779b97f4a7c15 >> 33) // the golden ratio: multiplicative hashing
 }
 
 // targetAhead: the target holds offsets that the source does not have. A new leader on the source may not
@@ -81,15 +88,15 @@ func (m *Machine) targetAhead(e Ends) {
 	switch {
 	case !e.Known:
 		m.stop(fault.NotAPrefix, e.SourceHigh, over,
-			"recreate the target topic, or leave it out of the flow",
+			"leave the topic out of the flow, or "+m.repair(),
 			"the target's log ends at %d, the source's at %d: the target holds %d offsets that the source does not have", e.TargetEnd, e.SourceHigh, over)
 	case e.TargetTail == TailOther:
 		m.stop(fault.ForeignAppend, e.SourceHigh, over,
-			"find who writes to the target (its last producer id is not kferry's), stop it, and rebuild the topic on the target",
+			"find who writes to the target (its last producer id is not kferry's) and stop it, then "+m.repair(),
 			"the target's log ends at %d, the source's at %d, and the last batch there is not kferry's", e.TargetEnd, e.SourceHigh)
 	default:
 		m.stop(fault.Truncation, e.SourceHigh, over,
-			"the source lost records that were already copied; decide which side is right, then rebuild the topic on the target",
+			"the source lost records that were already copied: decide which side is right, then "+m.repair(),
 			"the source's log ends at %d, before the %d offsets that were already copied up to %d", e.SourceHigh, over, e.TargetEnd)
 	}
 }
@@ -99,7 +106,7 @@ func (m *Machine) overtaken(e Ends) {
 	lost := e.SourceStart - e.TargetEnd
 	if !e.Known && e.TargetTail == TailOther { // nothing on the source is left to compare it with
 		m.stop(fault.NotAPrefix, e.TargetStart, e.TargetEnd-e.TargetStart,
-			"recreate the target topic, or leave it out of the flow",
+			"leave the topic out of the flow, or "+m.repair(),
 			"the target holds offsets %d to %d, which kferry did not write and the source does not have: its log starts at %d", e.TargetStart, e.TargetEnd-1, e.SourceStart)
 		return
 	}
@@ -109,7 +116,7 @@ func (m *Machine) overtaken(e Ends) {
 		return
 	}
 	m.stop(fault.RetentionOvertook, e.TargetEnd, lost,
-		"set onRetentionOvertake: fill in the flow to go on without these offsets, or recreate the target topic; raise retention on the source until the copy has caught up",
+		"raise retention on the source until the copy has caught up; set onRetentionOvertake: fill in the flow to go on without these offsets, or "+m.repair(),
 		"the source deleted offsets %d to %d before they were copied", e.TargetEnd, e.SourceStart-1)
 }
 
@@ -140,9 +147,9 @@ func (m *Machine) Compared(generation int, diff *Difference, known bool) {
 		m.begin()
 		return
 	}
-	kind, next := fault.NotAPrefix, "recreate the target topic, or leave it out of the flow"
+	kind, next := fault.NotAPrefix, "leave the topic out of the flow, or "+m.repair()
 	if known {
-		kind, next = fault.ForeignAppend, "find who wrote to the target or what the source lost, then rebuild the topic on the target"
+		kind, next = fault.ForeignAppend, "find who wrote to the target or what the source lost, then "+m.repair()
 	}
 	m.stop(kind, diff.Offset, m.acked-diff.Offset, next, "target and source differ at offset %d: %s", diff.Offset, diff.Detail)
 }
@@ -160,7 +167,7 @@ func (m *Machine) seed() {
 	n := m.source.Start - m.acked
 	if m.cfg.SeedLimit > 0 && n > m.cfg.SeedLimit {
 		m.stop(fault.SeedLimit, m.acked, n,
-			"raise seedLimit in the flow if the target may take about a byte an offset for a while",
+			"raise seedLimit in the flow if the target may take about a byte an offset for a while; or put the topic under shifted in the flow",
 			"the source's log starts at %d: %d offsets to seed, allowed are %d", m.source.Start, n, m.cfg.SeedLimit)
 		return
 	}
@@ -218,7 +225,13 @@ func (m *Machine) TargetHigh(high int64) {
 		return
 	}
 	m.target.High = high
-	if m.Idle() && high > m.acked {
+	if !m.Idle() {
+		return
+	}
+	// While nothing is sent, the broker may forget the producer id, and would then take the second of two appends
+	// in the place of a first one that it refuses. The next append goes out alone.
+	m.live = false
+	if high > m.acked {
 		m.reset(false)
 	}
 }

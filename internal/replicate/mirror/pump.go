@@ -132,7 +132,7 @@ func (m *Machine) Appended(generation int, base int64) {
 	s := m.inflight[0]
 	if base != s.base {
 		m.stop(fault.ForeignAppend, s.base, s.count,
-			"find who writes to the target topic, stop it, and rebuild the topic on the target",
+			"find who writes to the target topic and stop it, then "+m.repair(),
 			"asked for offset %d, the broker appended at %d: somebody else wrote %d offsets", s.base, base, base-s.base)
 		return
 	}
