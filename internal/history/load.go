@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,8 @@ type Load struct {
 	written atomic.Int64
 	ids     atomic.Uint64
 
+	positions map[string]int64 // by group, topic and partition; disturb's, then Stop's
+
 	mu         sync.Mutex // guards what follows
 	partitions map[string]int32
 	trouble    []string // errors that were survived
@@ -73,7 +76,7 @@ func StartLoad(ctx context.Context, o LoadOptions) (*Load, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	l := &Load{o: o, client: cl, admin: kadm.NewClient(cl), ledger: newLedger(), cancel: cancel, partitions: map[string]int32{}}
+	l := &Load{o: o, client: cl, admin: kadm.NewClient(cl), ledger: newLedger(), cancel: cancel, positions: map[string]int64{}, partitions: map[string]int32{}}
 	l.ids.Store(o.Seed << 32)
 	if err := l.create(ctx); err != nil {
 		cancel()
@@ -194,8 +197,8 @@ func (l *Load) Trouble() []string {
 func (l *Load) say(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.trouble) < 50 {
-		l.trouble = append(l.trouble, fmt.Sprintf(format, args...))
+	if what := fmt.Sprintf(format, args...); len(l.trouble) < 50 && !slices.Contains(l.trouble, what) {
+		l.trouble = append(l.trouble, what)
 	}
 }
 

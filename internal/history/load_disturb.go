@@ -79,7 +79,8 @@ func (l *Load) grow(ctx context.Context, topic string) error {
 	return nil
 }
 
-// commit stores positions of all groups in all partitions: anywhere between log start and last stable offset.
+// commit stores positions of all groups in all partitions: anywhere between the last one and the last stable
+// offset. They never go back.
 func (l *Load) commit(ctx context.Context, rng *rand.Rand) error {
 	if len(l.o.Groups) == 0 {
 		return nil
@@ -92,8 +93,11 @@ func (l *Load) commit(ctx context.Context, rng *rand.Rand) error {
 		var os kadm.Offsets = map[string]map[int32]kadm.Offset{}
 		for topic, parts := range all {
 			for id, e := range parts {
+				place := fmt.Sprintf("%s %s %d", group, topic, id)
+				from := max(e.start, l.positions[place])
+				l.positions[place] = from + rng.Int64N(max((e.stable-from)/2, 0)+1)
 				os.Add(kadm.Offset{
-					Topic: topic, Partition: int32(id), At: e.start + rng.Int64N(max(e.stable-e.start, 0)+1), LeaderEpoch: -1,
+					Topic: topic, Partition: int32(id), At: l.positions[place], LeaderEpoch: -1,
 					Metadata: []string{"", "a note", `{"n":7}`}[rng.IntN(3)],
 				})
 			}

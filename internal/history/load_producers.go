@@ -22,6 +22,7 @@ func (l *Load) producerOpts(codec int) []kgo.Opt {
 		kgo.ProducerLinger(5 * time.Millisecond),
 		kgo.MaxBufferedRecords(100_000),
 		kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.MetadataMaxAge(500 * time.Millisecond), // partitions are added
 		kgo.RetryTimeout(finishTimeout),
 		kgo.RequestTimeoutOverhead(5 * time.Second),
 		kgo.DisableClientMetrics(),

@@ -34,21 +34,42 @@ func dropAcks(_ context.Context, t *trial) error {
 	return nil
 }
 
+// zombies never makes a marker wait longer than kferry does after an outcome that it does not know, and no marker
+// double: a broker takes markers as often as they come.
 func zombies(_ context.Context, t *trial) error {
+	produce, markers := []int16{faultproxy.Produce}, []int16{faultproxy.WriteTxnMarkers}
+	return t.undead(
+		faultproxy.Rule{APIs: writes, Action: faultproxy.Late, Skip: t.rng.IntN(10), Most: 1, Delay: t.between(100*time.Millisecond, 2*time.Second)},
+		faultproxy.Rule{APIs: markers, Action: faultproxy.Late, Probability: 0.04, Delay: t.between(100*time.Millisecond, 2*time.Second)},
+		faultproxy.Rule{APIs: produce, Action: faultproxy.Late, Probability: 0.02, Delay: t.between(100*time.Millisecond, time.Second)},
+		faultproxy.Rule{APIs: produce, Action: faultproxy.Late, Probability: 0.02, Delay: t.between(time.Second, 4*time.Second)},
+		faultproxy.Rule{APIs: produce, Action: faultproxy.Duplicate, Probability: 0.04, Delay: t.between(0, 2*time.Second)})
+}
+
+// lateMarkers makes markers wait longer.
+func lateMarkers(_ context.Context, t *trial) error {
+	markers := []int16{faultproxy.WriteTxnMarkers}
+	return t.undead(
+		faultproxy.Rule{APIs: markers, Action: faultproxy.Late, Skip: t.rng.IntN(10), Most: 1, Delay: t.between(3500*time.Millisecond, 6*time.Second)},
+		faultproxy.Rule{APIs: markers, Action: faultproxy.Late, Probability: 0.03, Delay: t.between(3500*time.Millisecond, 6*time.Second)})
+}
+
+// undead lets the rules pick requests for some seconds, and waits for the last of them while producers go on.
+func (t *trial) undead(list ...faultproxy.Rule) error {
 	var rules []*faultproxy.Active
+	last := time.Duration(0)
 	for _, p := range t.target.outside {
-		rules = append(rules,
-			p.Add(faultproxy.Rule{APIs: writes, Action: faultproxy.Late, Skip: t.rng.IntN(10), Most: 1, Delay: t.between(100*time.Millisecond, 2*time.Second)}),
-			p.Add(faultproxy.Rule{APIs: writes, Action: faultproxy.Late, Probability: 0.02, Delay: t.between(100*time.Millisecond, time.Second)}),
-			p.Add(faultproxy.Rule{APIs: writes, Action: faultproxy.Late, Probability: 0.02, Delay: t.between(time.Second, 4*time.Second)}),
-			p.Add(faultproxy.Rule{APIs: writes, Action: faultproxy.Duplicate, Probability: 0.04, Delay: t.between(0, 2*time.Second)}))
+		for _, r := range list {
+			rules = append(rules, p.Add(r))
+			last = max(last, r.Delay)
+		}
 	}
-	t.rest(4*time.Second, 7*time.Second)
+	t.rest(3*time.Second, 6*time.Second)
 	var picked, delivered int64
 	for _, r := range rules {
 		r.Remove()
 	}
-	time.Sleep(4 * time.Second) // what is late comes while records are still written
+	time.Sleep(last + 500*time.Millisecond)
 	for _, r := range rules {
 		picked, delivered = picked+r.Picked(), delivered+r.Done()
 	}

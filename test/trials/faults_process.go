@@ -15,7 +15,7 @@ func nothing(_ context.Context, t *trial) error {
 
 func killAgain(_ context.Context, t *trial) error {
 	for range 2 + t.rng.IntN(3) {
-		t.rest(200*time.Millisecond, 1500*time.Millisecond)
+		t.rest(200*time.Millisecond, 2500*time.Millisecond)
 		t.copier.kill()
 		t.notef("killed")
 		t.rest(0, 500*time.Millisecond)

@@ -80,7 +80,7 @@ func (f *ferry) launch() error {
 // watch waits for the end of a process and starts the next one if nobody asked for the end.
 func (f *ferry) watch(cmd *exec.Cmd, done chan struct{}, stdout string) {
 	_ = cmd.Wait()
-	faults, doc := readLines(stdout)
+	faults, doc, _ := readLines(stdout)
 	f.mu.Lock()
 	f.faults = append(f.faults, faults...)
 	f.last, f.lastEnd = doc, cmd.ProcessState.ExitCode()
@@ -100,24 +100,27 @@ func (f *ferry) watch(cmd *exec.Cmd, done chan struct{}, stdout string) {
 	}
 }
 
-// readLines finds what a process said on standard output: faults, and the status document at its end.
-func readLines(path string) (faults []fault.Fault, doc *report.Document) {
+// readLines finds what a process said on standard output: faults, the status document at its end, and whether
+// it says at present that it is caught up.
+func readLines(path string) (faults []fault.Fault, doc *report.Document, caughtUp bool) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil
+		return nil, nil, false
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		var line struct {
-			Event  string           `json:"event"`
-			Fault  *fault.Fault     `json:"fault"`
-			Report *report.Document `json:"report"`
+			Event    string           `json:"event"`
+			CaughtUp bool             `json:"caughtUp"`
+			Fault    *fault.Fault     `json:"fault"`
+			Report   *report.Document `json:"report"`
 		}
 		if json.Unmarshal(lines.Bytes(), &line) != nil {
 			continue // cut off by a kill
 		}
+		caughtUp = line.CaughtUp
 		switch line.Event {
 		case "fault":
 			faults = append(faults, *line.Fault)
@@ -125,15 +128,28 @@ func readLines(path string) (faults []fault.Fault, doc *report.Document) {
 			doc = line.Report
 		}
 	}
-	return faults, doc
+	return faults, doc, caughtUp
 }
 
 // Faults are those that were said so far, by any process.
 func (f *ferry) Faults() []fault.Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now, _ := readLines(f.stdout)
+	now, _, _ := readLines(f.stdout)
 	return append(append([]fault.Fault(nil), f.faults...), now...)
+}
+
+// saysCaughtUp waits until the present process says that it is caught up.
+func (f *ferry) saysCaughtUp(most time.Duration) bool {
+	for deadline := time.Now().Add(most); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		f.mu.Lock()
+		_, _, yes := readLines(f.stdout)
+		f.mu.Unlock()
+		if yes {
+			return true
+		}
+	}
+	return false
 }
 
 // end ends the present process with a signal and waits; no other is started.

@@ -100,7 +100,7 @@ func runTrial(ctx context.Context, b *bed, r *row, seed uint64, o options) (res 
 	res.Seconds = time.Since(began).Seconds()
 	res.Why = t.why
 	res.Passed = len(t.why) == 0
-	t.keep(res, err)
+	t.keep(res, err, o.seed != 0)
 	return res, err
 }
 
@@ -279,6 +279,9 @@ func (t *trial) judgeFerry(ctx context.Context, o history.CheckOptions, res *res
 	t.judgeFaults(faults, res)
 	if !drained {
 		t.failf("not caught up after %v: %s", drainTimeout, left)
+	}
+	if drained && len(faults) == 0 && !t.ferry.saysCaughtUp(15*time.Second) {
+		t.failf("everything is copied, and kferry does not say so")
 	}
 	doc, err := t.ferry.stop()
 	if err != nil {
@@ -459,9 +462,9 @@ func (t *trial) cleanUp(ctx context.Context) {
 	}
 }
 
-// keep writes the notes, and throws the logs of a trial away that has passed.
-func (t *trial) keep(res result, err error) {
-	if res.Passed && err == nil && t.row.peer == "" {
+// keep writes the notes, and throws the logs of a trial away that has passed, unless somebody wants to see it.
+func (t *trial) keep(res result, err error, wanted bool) {
+	if res.Passed && err == nil && t.row.peer == "" && !wanted {
 		os.RemoveAll(t.dir)
 		return
 	}
