@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/kafka"
 )
@@ -54,12 +56,11 @@ func roundTrip(ctx context.Context, c *kafka.Cluster) (time.Duration, error) {
 
 // measureLanes decides on the number of connections to each broker of both sides.
 func (e *Engine) measureLanes(ctx context.Context) error {
-	source, err := roundTrip(ctx, e.o.Source)
-	if err != nil {
-		return err
-	}
-	target, err := roundTrip(ctx, e.o.Target)
-	if err != nil {
+	var source, target time.Duration
+	both, bothCtx := errgroup.WithContext(ctx)
+	both.Go(func() (err error) { source, err = roundTrip(bothCtx, e.o.Source); return err })
+	both.Go(func() (err error) { target, err = roundTrip(bothCtx, e.o.Target); return err })
+	if err := both.Wait(); err != nil {
 		return err
 	}
 	e.sourceLanes, e.targetLanes = lanesFor(source), lanesFor(target)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/kafka"
 )
@@ -66,6 +68,7 @@ func (e *PreflightError) Error() string {
 type probe struct {
 	engine *Engine
 	topic  string
+	made   bool // the topic may be there
 	leader kafka.Leader
 	conn   *kafka.Conn
 	next   int64 // log end as it should be
@@ -74,31 +77,39 @@ type probe struct {
 	caps    Capabilities
 }
 
-// preflight finds out what the target permits and takes the flow's producer ids.
+// preflight finds out what the target permits and takes the flow's producer ids. What does not depend on each
+// other is asked at once: on a long link every question in turn would cost a round trip.
 func (e *Engine) preflight(ctx context.Context) error {
-	t := e.o.Target
-	var err error
-	if e.dataID, err = t.InitProducer(ctx, e.o.transactionalID("data"), transactionTimeout); err != nil {
-		return e.wordlessDenial(err, "Write", "TransactionalId", e.o.transactionalID("data"))
-	}
-	if e.markID, err = t.InitProducer(ctx, e.o.transactionalID("marks"), transactionTimeout); err != nil {
-		return e.wordlessDenial(err, "Write", "TransactionalId", e.o.transactionalID("marks"))
-	}
 	var suffix [6]byte
 	rand.Read(suffix[:])
 	p := &probe{engine: e, topic: "__kferry-probe-" + hex.EncodeToString(suffix[:])}
-	if err := p.create(ctx); err != nil {
+	defer e.watch(p.remove)
+	first, firstCtx := errgroup.WithContext(ctx)
+	first.Go(func() error { return e.measureLanes(firstCtx) })
+	first.Go(func() (err error) { e.dataID, err = e.takeID(firstCtx, "data"); return err })
+	first.Go(func() (err error) { e.markID, err = e.takeID(firstCtx, "marks"); return err })
+	first.Go(func() error { return p.create(firstCtx) })
+	if err := first.Wait(); err != nil {
 		return err
 	}
-	defer p.remove()
 	if err := p.run(ctx); err != nil {
 		return err
 	}
 	if len(p.missing) > 0 {
-		return &PreflightError{Cluster: t.Alias(), Missing: p.missing}
+		return &PreflightError{Cluster: e.o.Target.Alias(), Missing: p.missing}
 	}
 	e.caps = p.caps
 	return e.settleFillers(ctx)
+}
+
+// takeID takes the producer id of one of the flow's transactional ids.
+func (e *Engine) takeID(ctx context.Context, role string) (kafka.ProducerID, error) {
+	id := e.o.transactionalID(role)
+	taken, err := e.o.Target.InitProducer(ctx, id, transactionTimeout)
+	if err != nil {
+		return taken, e.wordlessDenial(err, "Write", "TransactionalId", id)
+	}
+	return taken, nil
 }
 
 // wordlessDenial adds the missing grant to a denial that does not name it.
@@ -116,16 +127,19 @@ func (e *Engine) settleFillers(ctx context.Context) error {
 	if !e.caps.Transactions {
 		return nil
 	}
+	all, ctx := errgroup.WithContext(ctx)
 	for i := range fillTransactions {
-		if _, err := e.o.Target.InitProducer(ctx, e.o.transactionalID(fmt.Sprintf("fill-%d", i)), transactionTimeout); err != nil {
+		all.Go(func() error {
+			_, err := e.o.Target.InitProducer(ctx, e.o.transactionalID(fmt.Sprintf("fill-%d", i)), transactionTimeout)
 			return err
-		}
+		})
 	}
-	return nil
+	return all.Wait()
 }
 
 func (p *probe) create(ctx context.Context) error {
 	t := p.engine.o.Target
+	p.made = true
 	done, err := t.CreateTopics(ctx, []kafka.NewTopic{{
 		Name: p.topic, Partitions: 1, Replication: int16(p.replicas()),
 		Configs: map[string]string{"cleanup.policy": "delete", "min.insync.replicas": "1"},
@@ -134,6 +148,7 @@ func (p *probe) create(ctx context.Context) error {
 		return err
 	}
 	if err := done[p.topic].Err; err != nil {
+		p.made = false
 		if kafka.IsDenied(err) {
 			return &PreflightError{Cluster: t.Alias(), Missing: []string{fmt.Sprintf("creating the scratch topic %s: %v", p.topic, err)}}
 		}
@@ -166,6 +181,9 @@ func (p *probe) replicas() int {
 func (p *probe) remove() {
 	if p.conn != nil {
 		p.conn.Close()
+	}
+	if !p.made {
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

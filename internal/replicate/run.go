@@ -28,11 +28,8 @@ func Run(ctx context.Context, o Options) (*report.Document, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	e := newEngine(ctx, o)
-	if err := e.measureLanes(ctx); err != nil {
-		return nil, err
-	}
+	defer e.stop(cancel)
 	if err := e.preflight(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, nil
@@ -52,7 +49,6 @@ func Run(ctx context.Context, o Options) (*report.Document, error) {
 	e.groupSyncer = groups.New(o.Source, o.Target, groups.Options{Include: o.GroupInclude, Exclude: o.GroupExclude})
 	e.watch(func() { e.endTxn.run(ctx) })
 	if err := e.place(ctx); err != nil {
-		e.stop(cancel)
 		return nil, err
 	}
 	return e.run(ctx, cancel)
