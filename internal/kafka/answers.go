@@ -128,7 +128,7 @@ func readRefusedRecords(r *wireReader, p *Produced) {
 	n := r.array(6)
 	var words string
 	for i := range n {
-		at, text := r.int32(), r.string()
+		at, text := r.int32(), r.nullable()
 		r.tags(nil)
 		if r.bad {
 			return
@@ -137,7 +137,7 @@ func readRefusedRecords(r *wireReader, p *Produced) {
 			words += fmt.Sprintf(" [record %d: %s]", at, cutWords(text))
 		}
 	}
-	p.Message = cutWords(r.string()) + words
+	p.Message = cutWords(r.nullable()) + words
 	if n > maxMessageRecords && words != "" {
 		p.Message += fmt.Sprintf(" [%d records in all]", n)
 	}
@@ -207,7 +207,7 @@ func (r *wireReader) endpoints() {
 				in.int32()
 				_ = in.string()
 				in.int32()
-				_ = in.string()
+				_ = in.nullable()
 				in.tags(nil)
 				if in.bad {
 					break

@@ -61,10 +61,10 @@ func (r *wireReader) uuid() (id [16]byte) {
 	return id
 }
 
-// uvarint reads a number of at most 32 bits.
+// uvarint reads a number of at most 32 bits, in at most 5 bytes.
 func (r *wireReader) uvarint() int {
 	v, n := binary.Uvarint(r.b)
-	if n <= 0 || v > math.MaxUint32 {
+	if n <= 0 || n > 5 || v > math.MaxUint32 {
 		r.fail()
 		return 0
 	}
@@ -89,18 +89,23 @@ func (r *wireReader) bytes() []byte {
 	return r.take(n)
 }
 
-// string reads a string, "" for null.
-func (r *wireReader) string() string {
-	var n int
-	if r.flexible {
-		n = r.uvarint() - 1
-	} else {
-		n = int(r.int16())
-	}
+// string reads a string that must be there.
+func (r *wireReader) string() string { return string(r.take(r.stringLength())) }
+
+// nullable reads a string, "" for null.
+func (r *wireReader) nullable() string {
+	n := r.stringLength()
 	if n == -1 {
 		return ""
 	}
 	return string(r.take(n))
+}
+
+func (r *wireReader) stringLength() int {
+	if r.flexible {
+		return r.uvarint() - 1
+	}
+	return int(r.int16())
 }
 
 // array reads the length of an array whose elements take at least so many bytes each; null counts as empty.
