@@ -105,8 +105,8 @@ func (o *flowOptions) migration() (*config.Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.replicationFactor < 0 {
-		return nil, usagef("--replication-factor %d is not a number of replicas; write 1 or more", o.replicationFactor)
+	if o.replicationFactor < 0 || o.replicationFactor > 32767 { // Kafka keeps it in 16 bits
+		return nil, usagef("--replication-factor %d is not a number of replicas; write 1 to 32767", o.replicationFactor)
 	}
 	m.Spec.Flows[0].ReplicationFactor.Number = o.replicationFactor
 	return m, nil

@@ -67,6 +67,9 @@ func runVerify(ctx context.Context, opts *verifyOptions, s streams) error {
 	if err := oneOf("--output", opts.output, "table", "json"); err != nil {
 		return err
 	}
+	if opts.parallel < 0 || opts.parallel > 1000 {
+		return usagef("--parallel %d is not a number of partitions to compare at a time; write 1 to 1000", opts.parallel)
+	}
 	chosen, err := opts.chosen()
 	if err != nil {
 		return err
