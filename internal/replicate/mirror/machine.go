@@ -26,9 +26,10 @@ type Machine struct {
 	cfg Config
 
 	phase      Phase
-	generation int // grows with every reset, so that answers to dropped requests are recognised
-	opened     int // how often both ends were read
-	ahead      int // how often in a row the target was ahead of the source
+	generation int  // grows with every reset, so that answers to dropped requests are recognised
+	opened     int  // how often both ends were read
+	ahead      int  // how often in a row the target was ahead of the source
+	overtook   bool // the source's log start was beyond the target's end when both were read last
 	fault      *fault.Fault
 
 	// Invariant while Copying: acked <= next <= fetchFrom. inflight covers [acked, next), items cover

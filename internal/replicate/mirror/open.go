@@ -54,6 +54,7 @@ func (m *Machine) Opened(generation int, e Ends) {
 	case e.TargetEnd < e.SourceStart:
 		m.overtaken(e)
 	default:
+		m.overtook = false
 		m.compareTail(empty)
 	}
 }
@@ -101,8 +102,15 @@ func (m *Machine) targetAhead(e Ends) {
 	}
 }
 
-// overtaken: retention on the source deleted records before they were copied.
+// overtaken: retention on the source deleted records before they were copied. Or the target's end is out of date,
+// because another kferry went on while this one was stopped between its questions: look again before anything is
+// said to be lost.
 func (m *Machine) overtaken(e Ends) {
+	if !m.overtook {
+		m.reset(false)
+		m.overtook = true
+		return
+	}
 	lost := e.SourceStart - e.TargetEnd
 	if !e.Known && e.TargetTail == TailOther { // nothing on the source is left to compare it with
 		m.stop(fault.NotAPrefix, e.TargetStart, e.TargetEnd-e.TargetStart,

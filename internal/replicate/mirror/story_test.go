@@ -17,6 +17,7 @@ import (
 	"github.com/kferry/kferry/internal/batch"
 	"github.com/kferry/kferry/internal/fault"
 	"github.com/kferry/kferry/internal/replicate/mirror"
+	"github.com/kferry/kferry/internal/sim/model"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the machine does into testdata/*.txt")
@@ -29,7 +30,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the machine does into test
 //	fetched 12 source=5..40 stable=38 aborted=100@14,101@20 throttled : batch; batch; ...
 //	probed 12 ...
 //	appended 12 | filled 15 | deleted 5 | compared | compared differs=9 known
-//	unknown | lost | readfailed | diverged epoch=2 end=9 | high 20 | refused batch-refused 12 | traffic
+//	unknown | lost | moved | readfailed | diverged epoch=2 end=9 | high 20 | refused batch-refused 12 | traffic
 //	stale ...      the event, as the answer to something of the generation before
 //
 // and a batch is one of
@@ -219,6 +220,8 @@ func (s *teller) event(line string) {
 		s.m.Unknown(gen)
 	case "lost":
 		s.m.ConnectionLost()
+	case "moved":
+		s.m.SourceMoved()
 	case "readfailed":
 		s.m.SourceReadFailed()
 	case "diverged":
@@ -302,35 +305,36 @@ func (w words) offsets(s string) (from, next int64) {
 
 func (s *teller) batch(w words) []byte {
 	if w.plain[0] == "commit" || w.plain[0] == "abort" {
-		b := sourceBatch{base: w.at(1), next: w.at(1) + 1, attributes: bitControl | bitTransactional, pid: w.at(2), commit: w.plain[0] == "commit"}
-		return b.encode()
+		b := model.Batch{Base: w.at(1), Next: w.at(1) + 1, Epoch: 3, Attributes: model.BitControl | model.BitTransactional, PID: w.at(2), Commit: w.plain[0] == "commit"}
+		return b.Encode()
 	}
 	from, next := w.offsets(w.plain[1])
-	b := sourceBatch{base: from, next: next, pid: w.get("txn", -1), records: map[int64]record{}}
-	if b.pid >= 0 {
-		b.attributes |= bitTransactional
+	b := model.Batch{Base: from, Next: next, Epoch: 3, Time: 5000, PID: w.get("txn", -1)}
+	if b.PID >= 0 {
+		b.Attributes |= model.BitTransactional
 	}
 	if w.has("horizon") {
-		b.attributes |= bitDeleteHorizon
+		b.Attributes |= model.BitDeleteHorizon
 	}
 	var err error
 	if name := w.named["codec"]; name != "" {
-		if b.codec, err = batch.ParseCodec(name); err != nil {
+		if b.Codec, err = batch.ParseCodec(name); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 	switch w.plain[0] {
 	case "time":
-		b.attributes |= bitLogAppendTime
-		b.appended = 6000
+		b.Attributes |= model.BitLogAppendTime
+		b.Appended = 6000
 	case "data", "partial":
 	case "empty":
-		return b.encode()
+		return b.Encode()
 	default:
 		s.t.Fatalf("nobody knows the batch %q", w.line)
 	}
 	for at := from; at < next; at++ {
-		b.records[at] = record{5000 + at, "k" + fmt.Sprint(at), strings.Repeat("v", int(w.get("size", 5)))}
+		r := model.Record{Timestamp: 5000 + at, Key: "k" + fmt.Sprint(at), Value: strings.Repeat("v", int(w.get("size", 5)))}
+		b.Slots = append(b.Slots, model.Slot{Record: r, Here: true})
 	}
 	for h := range strings.SplitSeq(w.named["holes"], ",") {
 		if h == "" {
@@ -338,10 +342,10 @@ func (s *teller) batch(w words) []byte {
 		}
 		a, z := w.offsets(h)
 		for at := a; at < z; at++ {
-			delete(b.records, at)
+			b.Slots[at-from] = model.Slot{}
 		}
 	}
-	raw := b.encode()
+	raw := b.Encode()
 	if w.has("damaged") {
 		raw[len(raw)-3] ^= 0x40
 	}
@@ -353,3 +357,9 @@ func (s *teller) batch(w words) []byte {
 	}
 	return raw
 }
+
+// producerID is the flow's.
+const producerID = 7000
+
+// decoder is shared: the tests of this package that use it do not run in parallel.
+var decoder = batch.NewDecoder(batch.Limits{})
