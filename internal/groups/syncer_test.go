@@ -299,6 +299,10 @@ func liveGroups(p *pair, target []string, opt kgo.Opt) {
 	p.commit(p.a, "g", "orders", 0, 40, "")
 	leave := member(p.t, target, "g"+p.suffix, "orders"+p.suffix, opt)
 	rows := p.sync()
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(rows["g"].Reason, "Stable") && time.Now().Before(end); rows = p.sync() {
+		p.row(rows, "g", 0, 1, "live on the target: ") // Assigning and the like, for a moment
+		time.Sleep(100 * time.Millisecond)
+	}
 	p.row(rows, "g", 0, 1, "live on the target: Stable, 1 members (somebody")
 	p.holds("g")
 
