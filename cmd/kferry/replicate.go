@@ -177,6 +177,7 @@ func replicateEnd(ctx context.Context, untilCaughtUp bool, results []flowResult)
 // preconditions are the faults that stop a topic before a record is written.
 var preconditions = map[fault.Kind]bool{
 	fault.NotAPrefix: true, fault.PartitionMismatch: true, fault.Unauthorized: true, fault.TopicRefused: true, fault.SeedLimit: true,
+	fault.ModeChanged: true, fault.ShiftUnknown: true,
 }
 
 // refusedAsWhole says whether nothing of a flow could be copied, for reasons that were there before it began.

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 //	exits CODE kferry ARGS...      runs kferry and wants this exit code; stdout and stderr can then be looked at
 //	shows PATTERN kferry ARGS...   runs kferry until stdout matches, for 30 seconds
 //	topic CLUSTER NAME PARTITIONS  creates a topic
-//	produce CLUSTER NAME N         writes N records, spread over the partitions
+//	produce CLUSTER NAME N [AGO]   writes N records, spread over the partitions, with a time that long ago
 //	commit NAME GROUP              reads all of a topic of the source as a group, and leaves
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -128,9 +128,15 @@ func produce(ts *testscript.TestScript, _ bool, args []string) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(clusterOf(ts, args[0]).ListenAddrs()...), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	ts.Check(err)
 	defer cl.Close()
+	at := time.Now()
+	if len(args) > 3 {
+		ago, err := time.ParseDuration(args[3])
+		ts.Check(err)
+		at = at.Add(-ago)
+	}
 	var records []*kgo.Record
 	for i := range n {
-		records = append(records, &kgo.Record{Topic: args[1], Key: fmt.Appendf(nil, "key-%d", i), Value: fmt.Appendf(nil, "value-%d", i)})
+		records = append(records, &kgo.Record{Topic: args[1], Key: fmt.Appendf(nil, "key-%d", i), Value: fmt.Appendf(nil, "value-%d", i), Timestamp: at})
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

@@ -186,11 +186,14 @@ func (p *Partition) rebuild(now shift.Map, s, t kafka.Ends) {
 	last := now.Last()
 	good := max(min(p.Agreed-last.Shift, t.High), t.Start) // target offsets before this one are the source's
 	p.Foreign = t.High - good
-	for i := range now {
+	if len(now) == 0 {
+		now = shift.Map{{From: 0, Until: shift.Open, Shift: 0}}
+	}
+	for i, seg := range now {
 		before := now.Foreign(i)
 		p.Foreign += max(before.To-max(before.From, t.Start), 0)
+		p.OnlyOnTarget += max(min(min(seg.Until, s.Start)-seg.Shift, good)-max(seg.Target(), t.Start), 0)
 	}
-	p.OnlyOnTarget = max(min(s.Start-last.Shift, good)-t.Start, 0)
 }
 
 // reattach says where the copy goes on.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/fault"
@@ -236,6 +237,7 @@ func modeOf(begun string, parts []report.Partition) string {
 
 // stopTopic faults a topic as a whole.
 func (e *Engine) stopTopic(f fault.Fault) {
+	f.At = time.Now()
 	e.mu.Lock()
 	if t := e.topics[f.Topic]; t.fault == nil {
 		t.fault = &f

@@ -16,7 +16,7 @@ const (
 
 // shifted notes the distance of one of the topic's partitions.
 func (t *TopicResult) shifted(m shift.Map) {
-	if m.Plain() {
+	if len(m) == 0 {
 		return
 	}
 	by := m.Last().Shift
