@@ -79,10 +79,10 @@ func (m *Machine) SourceReadFailed() {
 // SourceMoved says that the source has another leader, or the same one in another epoch: one that may have lost a
 // tail that was copied, and have another by now. A fetch is told so only where it names the epoch of what was read
 // last (KIP-595), which a machine that has read nothing since it was opened cannot do. And it is never told that
-// only the end of a transaction was lost, so that what was copied as committed is aborted now. In both cases the
-// tail is compared again.
+// only the end of a transaction was lost, so that what was copied as committed is aborted now. Nor does a Probe name
+// an epoch. In all these cases the tail is compared again.
 func (m *Machine) SourceMoved() {
-	if m.phase == Opening || m.phase == Comparing || m.phase == Copying && (m.epoch < 0 || m.transactions) {
+	if m.phase == Opening || m.phase == Comparing || m.phase == Copying && (m.epoch < 0 || m.transactions || m.probing) {
 		m.reset(false)
 	}
 }
