@@ -174,6 +174,15 @@ func (e *Engine) readTarget(ctx context.Context, p *partition, target kafka.Lead
 			ends.Sequence = ps.LastSequence
 		}
 	}
+	// What another kferry appended between the two questions is in the sequence and not in the log end: an append
+	// with that sequence and for that offset would be taken, and land behind it.
+	again, err := e.questions.logEnds.get(ctx, target)
+	if err = cmp.Or(err, again.Err); err != nil {
+		return ends, err
+	}
+	if again.Offset != end.Offset {
+		return ends, fmt.Errorf("open %s: the target's log end moved while it was read (%d, then %d)", p.TopicPartition, end.Offset, again.Offset)
+	}
 	log, err := e.questions.targetEnds.get(ctx, target)
 	if err = cmp.Or(err, log.Err); err != nil {
 		return ends, err
@@ -215,6 +224,8 @@ func (e *Engine) targetTail(ctx context.Context, p *partition, target kafka.Lead
 	case last == nil: // a hole at the end: only a cleaner makes one, and only of what was there
 		return mirror.TailOurs, nil
 	case last.Control():
+		return mirror.TailOurs, nil
+	case batch.IsFiller(last) && last.Transactional(): // of a gap, on top of what was copied; its marker is missing
 		return mirror.TailOurs, nil
 	case batch.IsFiller(last):
 		return mirror.TailFiller, nil

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -89,7 +90,10 @@ func (f *endTxnFiller) round(ctx context.Context, jobs []markJob) {
 		if err == nil {
 			_, target := j.p.leaders()
 			var end int64
-			if end, err = e.o.Target.LogEnd(ctx, target); err == nil {
+			if end, err = e.o.Target.LogEnd(ctx, target); err == nil && end+j.p.by() <= j.act.Base {
+				err = e.unmoved(ctx, j.p.TopicPartition, end)
+			}
+			if err == nil {
 				j.p.step(func(m *mirror.Machine) { m.Filled(j.act.Generation, end+j.p.by()) })
 				continue
 			}
@@ -123,6 +127,14 @@ func (f *endTxnFiller) replicated(ctx context.Context, jobs []markJob) []markJob
 		}
 	}
 	return ready
+}
+
+// unmoved is why a log end is not believed that did not move with a marker: it is that of a leader that was deposed
+// and does not know it yet, unless the coordinator left the marker out, which it does where it knows no leader. The
+// partition's leaders are looked up before it returns.
+func (e *Engine) unmoved(ctx context.Context, tp estate.TopicPartition, end int64) error {
+	err := fmt.Errorf("fill a gap of %s: the log ends at %d after the marker as before it", tp, end)
+	return errors.Join(err, e.place(ctx))
 }
 
 // settleTransaction returns when no transaction of an id is under way any more, or never will be: what it wrote
@@ -242,7 +254,11 @@ func (e *Engine) abortedRecords(ctx context.Context, p *partition, a mirror.Acti
 	if _, err := t.InitProducer(ctx, txn, transactionTimeout); err != nil {
 		return 0, err
 	}
-	return t.LogEnd(ctx, target)
+	end, err := t.LogEnd(ctx, target)
+	if err == nil && end <= a.Base-p.distance().Shift+records {
+		err = e.unmoved(ctx, p.TopicPartition, end)
+	}
+	return end, err
 }
 
 // fillerTemplates holds seed batches by size; nearly all seeding uses the largest.

@@ -168,15 +168,19 @@ func newer(known, now kafka.Leader) kafka.Leader {
 }
 
 // move tells the partition where its leaders are now. A new leader of the target, or a new epoch of the same
-// one, may hold a shorter log: both ends are read again before anything is sent there.
+// one, may hold a shorter log: both ends are read again before anything is sent there. A new leader of the source
+// may hold another one, see mirror.
 func (p *partition) move(source, target kafka.Leader) {
 	p.mu.Lock()
 	source, target = newer(p.source, source), newer(p.target, target)
-	before, moved := p.route(), target != p.target
+	before, moved, sourceMoved := p.route(), target != p.target, source != p.source
 	p.source, p.target = source, target
 	if p.route() != before && p.reads.want {
 		p.engine.fetcher(before).change(p, position{})
 		p.reads = position{}
+	}
+	if sourceMoved {
+		p.machine.SourceMoved()
 	}
 	if moved {
 		p.machine.Unknown(p.machine.Generation())

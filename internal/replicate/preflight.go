@@ -127,10 +127,14 @@ func (e *Engine) settleFillers(ctx context.Context) error {
 	if !e.caps.Transactions {
 		return nil
 	}
-	all, ctx := errgroup.WithContext(ctx)
+	ids := []string{e.endTxn.txn}
 	for i := range fillTransactions {
+		ids = append(ids, e.o.transactionalID(fmt.Sprintf("fill-%d", i)))
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	for _, id := range ids {
 		all.Go(func() error {
-			_, err := e.o.Target.InitProducer(ctx, e.o.transactionalID(fmt.Sprintf("fill-%d", i)), transactionTimeout)
+			_, err := e.o.Target.InitProducer(ctx, id, transactionTimeout)
 			return err
 		})
 	}
