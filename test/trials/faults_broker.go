@@ -13,28 +13,24 @@ import (
 func source(t *trial) *side { return &t.source }
 func target(t *trial) *side { return &t.target }
 
-// bounce ends and starts brokers, one at a time, hard or in order.
+// bounce ends a broker, hard or in order, and starts it again.
 func bounce(of func(*trial) *side, hard bool) func(context.Context, *trial) error {
 	return func(ctx context.Context, t *trial) error {
 		s := of(t)
-		for range 2 {
-			t.rest(500*time.Millisecond, 1500*time.Millisecond)
-			b := s.cluster.Broker(t.rng.IntN(s.cluster.Brokers()))
-			if hard {
-				b.Kill()
-			} else if err := b.Stop(); err != nil {
-				return err
-			}
-			t.notef("broker %d is gone (hard %v)", b.ID, hard)
-			t.rest(time.Second, 4*time.Second)
-			if err := b.Start(); err != nil {
-				return err
-			}
-			t.notef("broker %d is back", b.ID)
-			if err := s.inSync(ctx); err != nil {
-				return err
-			}
+		t.rest(300*time.Millisecond, 2*time.Second)
+		b := s.cluster.Broker(t.rng.IntN(s.cluster.Brokers()))
+		if hard {
+			b.Kill()
+		} else if err := b.Stop(); err != nil {
+			return err
 		}
+		t.notef("broker %d is gone (hard %v)", b.ID, hard)
+		t.rest(500*time.Millisecond, 4*time.Second)
+		if err := b.Start(); err != nil {
+			return err
+		}
+		t.notef("broker %d is back", b.ID)
+		t.rest(500*time.Millisecond, 2*time.Second)
 		return nil
 	}
 }
@@ -104,25 +100,21 @@ func freeze(ctx context.Context, t *trial) error {
 	return nil
 }
 
-// killCoordinator ends the broker that coordinates one of the flow's transactional ids.
+// killCoordinator ends the broker that coordinates one of the flow's transactional ids, and starts it again.
 func killCoordinator(ctx context.Context, t *trial) error {
-	for range 2 {
-		t.rest(300*time.Millisecond, 2*time.Second)
-		id, broker, err := t.coordinator(ctx)
-		if err != nil {
-			return err
-		}
-		b := t.target.cluster.Broker(broker)
-		b.Kill()
-		t.notef("broker %d, which coordinates %s, is killed", broker, id)
-		t.rest(500*time.Millisecond, 3*time.Second)
-		if err := b.Start(); err != nil {
-			return err
-		}
-		if err := t.target.inSync(ctx); err != nil {
-			return err
-		}
+	t.rest(300*time.Millisecond, 2*time.Second)
+	id, broker, err := t.coordinator(ctx)
+	if err != nil {
+		return err
 	}
+	b := t.target.cluster.Broker(broker)
+	b.Kill()
+	t.notef("broker %d, which coordinates %s, is killed", broker, id)
+	t.rest(500*time.Millisecond, 4*time.Second)
+	if err := b.Start(); err != nil {
+		return err
+	}
+	t.rest(500*time.Millisecond, 2*time.Second)
 	return nil
 }
 

@@ -111,7 +111,7 @@ func (t *trial) run(ctx context.Context, res *result) error {
 	if err := t.begin(ctx); err != nil {
 		return err
 	}
-	if err := t.row.inject(ctx, t); err != nil {
+	if err := errors.Join(t.row.inject(ctx, t), ctx.Err()); err != nil {
 		return fmt.Errorf("inject the fault: %w", err)
 	}
 	t.stopped = true
@@ -125,7 +125,7 @@ func (t *trial) run(ctx context.Context, res *result) error {
 	if err := t.heal(ctx); err != nil {
 		return err
 	}
-	return t.judge(ctx, res)
+	return errors.Join(t.judge(ctx, res), ctx.Err())
 }
 
 // prepare writes kferry's configuration and starts the workload.
@@ -310,7 +310,7 @@ func (t *trial) judgeFerry(ctx context.Context, o history.CheckOptions, res *res
 
 // drain waits until the target has everything but what was stopped, and until a row that must stop has stopped.
 func (t *trial) drain(ctx context.Context, o *history.CheckOptions) (drained bool, left string) {
-	for deadline := time.Now().Add(drainTimeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(drainTimeout); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
 		faults := t.faults()
 		o.Until = until(faults, t.load)
 		if t.row.must && len(faults) == 0 {
@@ -431,6 +431,12 @@ func lastOf(s string, n int) string {
 
 // cleanUp ends what runs, undoes the fault and deletes the topics.
 func (t *trial) cleanUp(ctx context.Context) {
+	if ctx.Err() != nil {
+		for _, f := range t.ferries {
+			f.abandon()
+		}
+		return // the clusters are about to be closed
+	}
 	if t.sampler != nil {
 		t.sampler.stop()
 	}
