@@ -42,12 +42,15 @@ func Open(ctx context.Context, conn Connection) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{alias: conn.Alias, brokers: map[int32]estate.Broker{}, errands: map[int32]*Conn{}}
-	c.dialer = dialer{clientID: conn.ClientID, timeout: conn.DialTimeout, auth: auth}
+	c.dialer = dialer{clientID: conn.ClientID, timeout: conn.DialTimeout, patience: conn.RequestTimeout, auth: auth}
 	if c.dialer.clientID == "" {
 		c.dialer.clientID = "kferry"
 	}
 	if c.dialer.timeout <= 0 {
 		c.dialer.timeout = DefaultDialTimeout
+	}
+	if c.dialer.patience <= 0 {
+		c.dialer.patience = defaultPatience
 	}
 	if err := c.reach(ctx, conn.Bootstrap); err != nil {
 		return nil, err

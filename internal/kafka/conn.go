@@ -39,6 +39,8 @@ type Conn struct {
 	scratch []byte
 	next    int32
 
+	patience time.Duration // the request timeout
+
 	mu      sync.Mutex // guards pending, heard and err
 	pending []call
 	heard   time.Time // when the last answer came
@@ -185,14 +187,19 @@ func (c *Conn) exchange(ctx context.Context, start func(func([]byte, error)) err
 	}
 }
 
-// silence is how long a broker may leave a request unanswered before the connection counts as dead. Requests
-// that wait for replication are answered by the broker after answerTimeout at the latest; a quota mutes a
-// connection for a few windows of a second each.
-const silence = 75 * time.Second
+// silence is how long a broker may leave a request unanswered before the connection counts as dead: 75 s with
+// the default request timeout of 30 s. It is more than that timeout because requests that wait for replication are
+// answered by the broker after the timeout, and not less than 10 s because a quota mutes a connection for a few
+// windows of a second each.
+func (c *Conn) silence() time.Duration { return max(c.patience*5/2, 10*time.Second) }
+
+// defaultPatience is the request timeout where none is configured.
+const defaultPatience = 30 * time.Second
 
 // watchdog closes the connection when the broker has gone silent (stopped process, half-open connection), so
 // that nobody waits for ever for an outcome.
 func (c *Conn) watchdog() {
+	silence := c.silence()
 	tick := time.NewTicker(silence / 15)
 	defer tick.Stop()
 	for {

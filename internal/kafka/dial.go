@@ -18,7 +18,8 @@ import (
 // dialer opens authenticated connections to the brokers of one cluster.
 type dialer struct {
 	clientID string
-	timeout  time.Duration
+	timeout  time.Duration // for dialling
+	patience time.Duration // for an answer
 	auth     *Auth
 }
 
@@ -41,7 +42,7 @@ func (d *dialer) open(ctx context.Context, addr string, broker int32) (*Conn, er
 	c := &Conn{
 		addr: addr, broker: broker, clientID: d.clientID, nc: nc, w: newFrameWriter(nc),
 		format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID)),
-		closed: make(chan struct{}),
+		closed: make(chan struct{}), patience: d.patience,
 	}
 	go c.read()
 	go c.watchdog()

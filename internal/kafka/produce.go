@@ -45,7 +45,8 @@ const (
 
 // Produce sends one request made of batches and returns as soon as it is written; done gets one Produced for
 // each batch, in the order of the answer, or an error after which the outcome of all is unknown. The batches
-// may be reused when Produce returns. transactionalID is empty except for fillers inside a transaction.
+// may be reused when Produce returns. The broker is given timeoutMillis for replication, or the cluster's request
+// timeout where that is shorter. transactionalID is empty except for fillers inside a transaction.
 // An error return means that nothing was sent and done will not be called.
 func (c *Conn) Produce(batches []ProduceBatch, acks Acks, timeoutMillis int32, transactionalID string, done func([]Produced, error)) error {
 	version := min(c.MaxVersion(int16(kmsg.Produce)), maxProduceVersion)
@@ -56,6 +57,7 @@ func (c *Conn) Produce(batches []ProduceBatch, acks Acks, timeoutMillis int32, t
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	id := c.nextID()
+	timeoutMillis = int32(min(int64(timeoutMillis), c.patience.Milliseconds()))
 	frame := c.produceFrame(batches, version, id, acks, timeoutMillis, transactionalID)
 	return c.send(frame, call{id: id, flexible: true, done: func(body []byte, err error) {
 		if err != nil {
