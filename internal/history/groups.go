@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,6 +25,10 @@ type Position struct {
 // Positions reads what a group committed, by topic and partition.
 func Positions(ctx context.Context, cl *kgo.Client, group string) ([]Position, error) {
 	offsets, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
+	for wait := time.Now().Add(coordinatorTimeout); coordinatorMoves(err) && time.Now().Before(wait); {
+		time.Sleep(100 * time.Millisecond)
+		offsets, err = kadm.NewClient(cl).FetchOffsets(ctx, group)
+	}
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, nil // OffsetFetch v9 and newer, for a group that has none
 	}
@@ -48,6 +53,14 @@ func Positions(ctx context.Context, cl *kgo.Client, group string) ([]Position, e
 		return int(a.Partition - b.Partition)
 	})
 	return out, failed
+}
+
+// coordinatorTimeout bounds the wait for a group's coordinator. The first question about any group makes a cluster
+// create the topic of positions, which takes it seconds.
+const coordinatorTimeout = 30 * time.Second
+
+func coordinatorMoves(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
 }
 
 // CompareGroups compares the positions of groups in the topics one to one: offset and metadata, and that the
