@@ -5,6 +5,7 @@
 # make carry   ten million records, kferry killed every few seconds, all compared
 # make trials  the fault lab: real brokers, links and kferry fail, N=30 trials of every row
 #              or of ROWS=kill,zombie; taken up where it was left, result in docs/reliability.md
+# make sim     SEEDS=1000000 random worlds around one partition's decisions, minutes
 # make lint    what make test checks before it runs anything
 
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 STATICCHECK := bin/staticcheck-v0.8.2
 GOVULNCHECK := bin/govulncheck-v1.8.0
 
-.PHONY: build test demo bench carry trials lint fmt vet staticcheck vuln clean FORCE
+.PHONY: build test demo bench carry trials sim lint fmt vet staticcheck vuln clean FORCE
 
 build: bin/kferry
 
@@ -36,6 +37,11 @@ ROWS ?=
 
 trials:
 	go run ./test/trials -n $(N) -rows "$(ROWS)"
+
+SEEDS ?= 1000000
+
+sim:
+	go run ./internal/sim -seeds $(SEEDS)
 
 # All tests, those on real brokers as well. Two packages at a time, because each
 # may run several Java processes; -count=1, because what a broker does is no

@@ -105,7 +105,7 @@ func (p *process) readTarget(then func(mirror.Ends, bool)) {
 		}
 		return true
 	}, func() {
-		ask(func(t *model.Target) bool { e.Sequence = t.Sequence(); return true }, func() {
+		ask(func(t *model.Target) bool { e.Sequence = t.Sequence(p.producer()); return true }, func() {
 			again := func(t *model.Target) bool {
 				return t.End() == e.TargetEnd || w.mutant == highAsEnd || w.mutant == tornRead
 			}

@@ -35,6 +35,7 @@ type request struct {
 	veryLate bool
 	base     int64
 	need     int64 // log end that must be replicated before it is answered
+	fresh    bool  // it was appended, not taken for a duplicate
 	err      error
 }
 
@@ -98,6 +99,9 @@ func (c *conn) send(a mirror.Action) {
 			c.receive(r)
 		}
 	})
+	if w.habits.flaky && !w.calm && w.one(40) { // while something is on its way
+		w.after(w.rng.Int64N(6), func() { c.cut(c.p.dead, w.latency()) })
+	}
 	if w.habits.twice && !w.calm && w.one(12) {
 		w.tally[didDuplicate]++
 		r.late = true // as far as the other copy is concerned
@@ -167,8 +171,8 @@ func (p *process) heard(r *request) {
 	if w.loud {
 		w.say("  %d: answer to %s: base %d, %v", p.name, r.a, r.base, r.err)
 	}
-	gen := r.a.Generation
-	if r.err == nil {
+	gen, current := r.a.Generation, p.wants(r.a)
+	if r.err == nil && r.fresh {
 		p.confirmedAt = max(p.confirmedAt, r.seenAt)
 	}
 	p.step(func(m *mirror.Machine) {
@@ -189,6 +193,9 @@ func (p *process) heard(r *request) {
 			m.Unknown(gen)
 		}
 	})
+	if current && r.err == nil && r.base != r.a.Base && p.m.Phase() != mirror.Faulted {
+		w.fail("kferry %d was told that %s landed at offset %d, and goes on", p.name, r.a, r.base)
+	}
 }
 
 // settled notes that requests were answered, or never will be.
@@ -280,7 +287,7 @@ func (w *world) sendLate(r *request, log *model.Target, ms int64) {
 func (w *world) append(log *model.Target, r *request) {
 	before := log.End()
 	base, fresh, err := log.Produce(w.decoder, r.a.Bytes, r.a.Append == mirror.Seed)
-	r.base, r.err, r.seenAt = base, err, w.now
+	r.base, r.fresh, r.err, r.seenAt = base, fresh, err, w.now
 	switch {
 	case errors.Is(err, model.ErrMalformed):
 		w.fail("%s: %w", r.a, err)

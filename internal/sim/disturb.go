@@ -86,10 +86,7 @@ func (w *world) electTarget(committed bool) bool {
 		to = t.Start + w.rng.Int64N(t.High-t.Start+1)
 		w.ledger.lostAt = w.now
 	}
-	next.Lose(to, w.one(3))
-	if next.Sequence() < 0 {
-		next.ForgotAt = w.now
-	}
+	next.Lose(to, w.now, w.one(3))
 	w.leader, w.ghost = next, t
 	w.noteOvertaken()
 	w.metadataAt = w.now + w.rng.Int64N(3*second)

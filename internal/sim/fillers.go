@@ -78,7 +78,7 @@ func (p *process) writeMarkers(a mirror.Action) {
 			p.after(0, func() { p.unknown(a) })
 			w.after(late, func() {
 				w.zombies--
-				if log == w.leader && late > lateness && log.End() != a.Base {
+				if log == w.leader && late > lateness {
 					w.ledger.note(tooLate)
 				}
 				write()
@@ -120,10 +120,16 @@ func (w *world) coordinator(then func()) {
 		w.tally[didAwaitCoordinator]++
 	}
 	w.transactions++
-	w.at(max(w.now+w.latency(), w.coordinatorDownTo, w.metadataAt), func() {
+	var try func()
+	try = func() {
+		if free := max(w.coordinatorDownTo, w.metadataAt); w.now < free { // it does not know the leader either
+			w.at(free, try)
+			return
+		}
 		w.transactions--
 		then()
-	})
+	}
+	w.after(w.latency(), try)
 }
 
 // endTxn writes one marker by a transaction without data. A coordinator takes it to whatever leader there is, may

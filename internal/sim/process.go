@@ -52,15 +52,19 @@ func newProcess(w *world) *process {
 	return &process{w: w, name: int(w.tally[didStart]), startedAt: w.now, sourceEpoch: w.src.Epoch, targetEpoch: w.leader.Epoch, sourceID: w.sourceID, targetID: w.targetID}
 }
 
-func (p *process) begin() {
-	id := int64(producerID)
+// producer is the id of the flow's data.
+func (p *process) producer() int64 {
 	if p.w.mutant == ownProducer {
-		id += int64(p.name)
+		return producerID + int64(p.name)
 	}
+	return producerID
+}
+
+func (p *process) begin() {
 	if p.w.loud {
 		p.w.say("kferry %d starts", p.name)
 	}
-	p.m = mirror.New(p.w.cfg, batch.Producer{ID: id}, p.w.decoder)
+	p.m = mirror.New(p.w.cfg, batch.Producer{ID: p.producer()}, p.w.decoder)
 	if p.w.ledger.has(recreated) { // what is remembered of the topic does not fit
 		p.recreated()
 		return
@@ -124,7 +128,7 @@ func (p *process) obey() {
 		switch a.Kind {
 		case mirror.Append:
 			if a.Append == mirror.Seed {
-				a.Bytes = seedBatch(int(a.Count), a.Sequence)
+				a.Bytes = p.seedBatch(int(a.Count), a.Sequence)
 			}
 			p.outbox = append(p.outbox, a)
 		case mirror.Mark:
@@ -154,7 +158,7 @@ func (p *process) done() bool {
 	}
 	w := p.w
 	informed := p.sourceEpoch == w.src.Epoch && p.targetEpoch == w.leader.Epoch && min(p.readAt, p.reportedAt) > w.ledger.calmAt
-	return informed && p.m.CaughtUp() && p.m.Position() == w.src.Stable() && p.m.Position() == w.leader.End() && p.chores == 0 && p.m.Target().Start == w.leader.Start &&
+	return informed && p.m.CaughtUp() && p.m.Position() == w.src.Stable() && p.m.Position() == w.leader.End() && p.chores == 0 && (p.m.Target().Start == w.leader.Start || w.ledger.has(wentBack)) &&
 		w.leader.High == w.leader.End() && p.m.Target().High == w.leader.High && w.startsRight()
 }
 
@@ -334,9 +338,9 @@ func (p *process) readSource(from int64, most int) mirror.Fetch {
 }
 
 // seedBatch is a batch of filler.
-func seedBatch(n int, sequence int32) []byte {
+func (p *process) seedBatch(n int, sequence int32) []byte {
 	raw := slices.Clone(filler(n))
-	if err := batch.Rewrite(raw, batch.Producer{ID: producerID, Sequence: sequence}); err != nil {
+	if err := batch.Rewrite(raw, batch.Producer{ID: p.producer(), Sequence: sequence}); err != nil {
 		panic(err)
 	}
 	return raw

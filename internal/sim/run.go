@@ -25,14 +25,14 @@ type result struct {
 func run(from, n uint64, m mutant, tell func(*result)) *result {
 	r := &result{}
 	began := time.Now()
-	var mu sync.Mutex // guards r
+	var mu sync.Mutex // guards r and told
+	told := began
 	var next atomic.Uint64
 	var stop atomic.Bool
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			decoder := batch.NewDecoder(batch.Limits{})
-			told := began
 			for !stop.Load() {
 				const chunk = 50
 				first := next.Add(chunk) - chunk

@@ -1,13 +1,14 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -28,7 +29,11 @@ func TestWorlds(t *testing.T) {
 		// Nothing in a world runs beside anything else, so the race detector finds in a few what it would in
 		// many; it makes each ten times as slow.
 		judge(t, run(*first+*seeds, *seeds/50, sane, nil), false)
-		compiled(t)
+		out, code := command(t, "-seeds", strconv.FormatUint(*seeds, 10), "-from", strconv.FormatUint(*first, 10))
+		if code != 0 {
+			t.Fatalf("%s", out)
+		}
+		t.Log(out)
 		return
 	}
 	judge(t, run(*first, *seeds, sane, nil), *seeds >= everyday)
@@ -48,18 +53,19 @@ func judge(t *testing.T, r *result, all bool) {
 	}
 }
 
-// compiled runs the command as it is without the race detector.
-func compiled(t *testing.T) {
+// command runs the command as it is without the race detector. It returns what it said, and its exit code.
+func command(t *testing.T, args ...string) (string, int) {
 	bin := filepath.Join(t.TempDir(), "sim")
-	for _, args := range [][]string{{"go", "build", "-o", bin, "."}, {bin, "-seeds", strconv.FormatUint(*seeds, 10), "-from", strconv.FormatUint(*first, 10)}} {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Env = append(os.Environ(), "GOFLAGS=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v\n%s", args, err, out)
-		} else if testing.Verbose() {
-			t.Logf("%s", out)
-		}
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	cmd := exec.Command(bin, args...)
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
 }
 
 // The same seed is the same world.
@@ -79,9 +85,16 @@ func TestSeedsRepeat(t *testing.T) {
 // A simulator that finds nothing proves something only if it finds what is wrong: every mistake that a driver
 // could make is noticed.
 func TestMistakesAreNoticed(t *testing.T) {
-	most := uint64(20_000)
+	const most = 20_000
 	for _, name := range slices.Sorted(maps.Keys(mutants)) {
 		t.Run(name, func(t *testing.T) {
+			if raced {
+				out, code := command(t, "-mutant", name, "-from", "1", "-seeds", strconv.Itoa(most), "-counts=false")
+				if code != 1 || !strings.Contains(out, "again: go run") {
+					t.Fatalf("exit code %d: %s", code, out)
+				}
+				return
+			}
 			r := run(1, most, mutants[name], nil)
 			if r.err == nil {
 				t.Fatalf("%d worlds went well", r.seeds)

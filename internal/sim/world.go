@@ -111,9 +111,12 @@ func newWorld(seed uint64, decoder *batch.Decoder, m mutant, loud bool) *world {
 	if one(40) {
 		w.cfg.SeedLimit = 3
 	}
+	if m == unsettledAppends { // it matters where records vanish and producers are forgotten, and seldom then
+		w.cfg.Compacted, w.habits.old, w.habits.flaky, w.habits.checkEvery = true, true, true, second
+	}
 	w.leader.MaxBytes = w.cfg.MaxBatchBytes
 	for i, d := range disturbances {
-		if one(d.rare) {
+		if one(d.rare) || m == unsettledAppends && (d.name == "compaction" || d.name == "connection cut") {
 			w.can = append(w.can, i)
 		}
 	}

@@ -40,7 +40,14 @@ type appended struct {
 // remembered is how many batches of a producer a broker compares a new one with.
 const remembered = 5
 
-// Target is a replica of a target partition, and what it knows of the flow's producer.
+// producer is what a broker knows of one.
+type producer struct {
+	id        int64
+	recent    []appended // its last batches, oldest first
+	timestamp int64      // largest record timestamp of the last one
+}
+
+// Target is a replica of a target partition, and what it knows of producers.
 type Target struct {
 	Entries  []Entry // Entries[i] is offset i
 	Start    int64
@@ -48,9 +55,8 @@ type Target struct {
 	MaxBytes int   // largest batch it takes; 0: any
 	Epoch    int32
 
-	ForgotAt  int64 // when the producer was last forgotten; -1
-	recent    []appended
-	timestamp int64 // largest record timestamp of the producer's last batch
+	ForgotAt  int64 // when a producer was last forgotten; -1
+	producers []producer
 }
 
 // What a broker refuses, and whether it may be otherwise later.
@@ -67,23 +73,36 @@ func NewTarget() *Target { return &Target{ForgotAt: -1} }
 // Clone is a copy that goes its own way.
 func (t *Target) Clone() *Target {
 	c := *t
-	c.Entries, c.recent = slices.Clone(t.Entries), slices.Clone(t.recent)
+	c.Entries, c.producers = slices.Clone(t.Entries), slices.Clone(t.producers)
+	for i := range c.producers {
+		c.producers[i].recent = slices.Clone(c.producers[i].recent)
+	}
 	return &c
+}
+
+// of is what is known of a producer, nil if nothing.
+func (t *Target) of(id int64) *producer {
+	for i := range t.producers {
+		if t.producers[i].id == id {
+			return &t.producers[i]
+		}
+	}
+	return nil
 }
 
 // End is the log end.
 func (t *Target) End() int64 { return int64(len(t.Entries)) }
 
-// Sequence is the last one of the flow's producer, -1 if the broker does not remember it.
-func (t *Target) Sequence() int32 {
-	if len(t.recent) == 0 {
-		return -1
+// Sequence is the last one of a producer, -1 if the broker does not remember it.
+func (t *Target) Sequence(id int64) int32 {
+	if p := t.of(id); p != nil {
+		return p.recent[len(p.recent)-1].last
 	}
-	return t.recent[len(t.recent)-1].last
+	return -1
 }
 
-// Produce appends a batch as a leader does, with the checks that matter: what comes from the flow's producer must
-// go on where it stands, and what it has already is acknowledged again. fresh says that it was appended.
+// Produce appends a batch as a leader does, with the checks that matter: what comes from a producer that is
+// remembered must go on where that stands, and what it has already is acknowledged again. fresh says that it was appended.
 func (t *Target) Produce(d *batch.Decoder, raw []byte, seed bool) (base int64, fresh bool, err error) {
 	b, rest, err := batch.Next(raw)
 	if err != nil || len(rest) > 0 {
@@ -99,13 +118,15 @@ func (t *Target) Produce(d *batch.Decoder, raw []byte, seed bool) (base int64, f
 		return 0, false, fmt.Errorf("%w: %s, attributes %#x, base offset %d", ErrMalformed, why, b.Attributes, b.BaseOffset)
 	}
 	first, last := b.BaseSequence, batch.NextSequence(b.BaseSequence, b.Count-1)
-	for _, a := range t.recent {
-		if a.first == first && a.last == last {
-			return a.base, false, nil
+	if p := t.of(b.ProducerID); p != nil {
+		for _, a := range p.recent {
+			if a.first == first && a.last == last {
+				return a.base, false, nil
+			}
 		}
-	}
-	if n := len(t.recent); n > 0 && first != batch.NextSequence(t.recent[n-1].last, 1) {
-		return 0, false, ErrOutOfOrder
+		if first != batch.NextSequence(p.recent[len(p.recent)-1].last, 1) {
+			return 0, false, ErrOutOfOrder
+		}
 	}
 	base = t.End()
 	if seed {
@@ -119,10 +140,15 @@ func (t *Target) Produce(d *batch.Decoder, raw []byte, seed bool) (base int64, f
 		return 0, false, fmt.Errorf("%w: %v, %d records instead of %d", ErrMalformed, err, t.End()-base, b.Count)
 	}
 	t.Entries[t.End()-1].Last = true
-	t.timestamp = b.MaxTimestamp
-	t.recent = append(t.recent, appended{first, last, base})
-	if len(t.recent) > remembered {
-		t.recent = slices.Delete(t.recent, 0, 1)
+	p := t.of(b.ProducerID)
+	if p == nil {
+		t.producers = append(t.producers, producer{id: b.ProducerID})
+		p = &t.producers[len(t.producers)-1]
+	}
+	p.timestamp = b.MaxTimestamp
+	p.recent = append(p.recent, appended{first, last, base})
+	if len(p.recent) > remembered {
+		p.recent = slices.Delete(p.recent, 0, 1)
 	}
 	return base, true, nil
 }
@@ -139,29 +165,38 @@ func (t *Target) Write(r Record) {
 	t.Entries = append(t.Entries, Entry{Kind: OfOther, Last: true, Record: r})
 }
 
-// Expire drops what is known of the flow's producer if its last record is older than a time, as brokers do every
-// ten minutes: by the record's timestamp, not by when it was appended. It says whether it did.
+// Expire drops what is known of producers whose last record is older than a time, as brokers do every ten minutes:
+// by the record's timestamp, not by when it was appended. It says whether there was one.
 func (t *Target) Expire(before, now int64) bool {
-	if len(t.recent) == 0 || t.timestamp > before {
+	n := len(t.producers)
+	t.producers = slices.DeleteFunc(t.producers, func(p producer) bool { return p.timestamp <= before })
+	if len(t.producers) == n {
 		return false
 	}
-	t.recent, t.ForgotAt = nil, now
+	t.ForgotAt = now
 	return true
 }
 
 // Lose makes a leader of a replica that has nothing behind an offset, or behind the batch that contains it. It
-// knows the flow's producer as far as its own log goes; from a snapshot it knows the last batch only.
-func (t *Target) Lose(to int64, snapshot bool) {
+// knows producers as far as its own log goes; from a snapshot it knows the last batch only.
+func (t *Target) Lose(to, now int64, snapshot bool) {
 	for to < t.End() && to > 0 && !t.Entries[to-1].Last {
 		to++
 	}
 	t.Entries = t.Entries[:min(to, t.End())]
 	t.High, t.Start = t.End(), min(t.Start, t.End())
-	for len(t.recent) > 0 && t.recent[len(t.recent)-1].base >= t.End() {
-		t.recent = t.recent[:len(t.recent)-1]
+	for i := range t.producers {
+		p := &t.producers[i]
+		for len(p.recent) > 0 && p.recent[len(p.recent)-1].base >= t.End() {
+			p.recent = p.recent[:len(p.recent)-1]
+		}
+		if n := len(p.recent); n > 0 && snapshot {
+			p.recent = slices.Delete(p.recent, 0, n-1)
+		}
 	}
-	if n := len(t.recent); n > 0 && snapshot {
-		t.recent = slices.Delete(t.recent, 0, n-1)
+	n := len(t.producers)
+	if t.producers = slices.DeleteFunc(t.producers, func(p producer) bool { return len(p.recent) == 0 }); len(t.producers) < n {
+		t.ForgotAt = now
 	}
 	t.Epoch++
 }
