@@ -125,6 +125,7 @@ func (t *trial) run(ctx context.Context, res *result) error {
 	if err := t.heal(ctx); err != nil {
 		return err
 	}
+	t.notef("all is well again")
 	return errors.Join(t.judge(ctx, res), ctx.Err())
 }
 
@@ -275,6 +276,7 @@ func (t *trial) compared() (names []string) {
 func (t *trial) judgeFerry(ctx context.Context, o history.CheckOptions, res *result) (*history.Verdict, error) {
 	drained, left := t.drain(ctx, &o)
 	res.Drained = drained
+	t.notef("caught up: %v", drained)
 	faults := t.faults()
 	t.judgeFaults(faults, res)
 	if !drained {
@@ -298,6 +300,7 @@ func (t *trial) judgeFerry(ctx context.Context, o history.CheckOptions, res *res
 			o.Claims.Verified = &verified
 		}
 	}
+	t.notef("kferry has ended")
 	if !drained { // compare what is there
 		for _, topic := range o.Topics {
 			if err := awaitTopic(ctx, t.target.admin, topic); err != nil {

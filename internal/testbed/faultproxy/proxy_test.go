@@ -149,7 +149,8 @@ func dropResponseIdempotent(l *lab, topic string) {
 // what an idempotent producer sends again is appended again.
 func producerForgotten(l *lab, topic string) {
 	l.outside.Add(faultproxy.Rule{APIs: []int16{faultproxy.Produce}, Action: faultproxy.DropResponse, Most: 1})
-	cl := client(l.t, kgo.SeedBrokers(l.cluster.Bootstrap()), kgo.RetryBackoffFn(func(int) time.Duration { return 3 * time.Second }))
+	l.outside.Add(faultproxy.Rule{APIs: []int16{faultproxy.Produce}, Action: faultproxy.DelayRequest, Delay: 4 * time.Second})
+	cl := client(l.t, kgo.SeedBrokers(l.cluster.Bootstrap()))
 	old := &kgo.Record{Topic: topic, Value: []byte("a"), Timestamp: time.Now().Add(-72 * time.Hour)}
 	if err := cl.ProduceSync(l.t.Context(), old).FirstErr(); err != nil {
 		l.t.Fatal(err)
@@ -158,7 +159,7 @@ func producerForgotten(l *lab, topic string) {
 }
 
 func late(l *lab, topic string) {
-	rule := l.outside.Add(faultproxy.Rule{APIs: []int16{faultproxy.Produce}, Action: faultproxy.Late, Most: 1, Delay: 700 * time.Millisecond})
+	rule := l.outside.Add(faultproxy.Rule{APIs: []int16{faultproxy.Produce}, Action: faultproxy.Late, Most: 1, Delay: 4 * time.Second})
 	l.produce(l.blind(), topic, "a")
 	if got := l.end(topic); got != 1 {
 		l.t.Errorf("the log ends at %d before the late request comes, want 1", got)
@@ -210,18 +211,18 @@ func silence(l *lab, topic string) {
 	cl := l.blind()
 	l.produce(cl, topic, "connects")
 	rule := l.outside.Add(faultproxy.Rule{APIs: []int16{faultproxy.Metadata}, Action: faultproxy.Silence, Most: 1})
-	ask := func() error {
-		ctx, cancel := context.WithTimeout(l.t.Context(), 700*time.Millisecond)
+	ask := func(cl *kgo.Client, most time.Duration) error {
+		ctx, cancel := context.WithTimeout(l.t.Context(), most)
 		defer cancel()
 		req := kmsg.NewPtrMetadataRequest()
 		req.Topics = []kmsg.MetadataRequestTopic{}
 		_, err := cl.SeedBrokers()[0].Request(ctx, req)
 		return err
 	}
-	if err := ask(); !errors.Is(err, context.DeadlineExceeded) || rule.Done() != 1 {
+	if err := ask(cl, time.Second); !errors.Is(err, context.DeadlineExceeded) || rule.Done() != 1 {
 		l.t.Errorf("asked over a silent connection: %v, %d silenced", err, rule.Done())
 	}
-	if err := ask(); err != nil {
+	if err := ask(l.blind(), 10*time.Second); err != nil {
 		l.t.Errorf("asked over a new connection: %v", err)
 	}
 }
