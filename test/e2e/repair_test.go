@@ -12,8 +12,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kferry/kferry/internal/estate"
 	"github.com/kferry/kferry/internal/fault"
 	"github.com/kferry/kferry/internal/history"
+	"github.com/kferry/kferry/internal/kafka"
+	"github.com/kferry/kferry/internal/ledger"
 	"github.com/kferry/kferry/internal/repair"
 	"github.com/kferry/kferry/internal/report"
 	"github.com/kferry/kferry/internal/shift"
@@ -330,4 +333,38 @@ func TestRepairRefusals(t *testing.T) {
 	if _, to := f.ends("a", 0); to == 0 {
 		t.Error("a refused repair deleted the topic")
 	}
+}
+
+// A repair that was killed with its hand on a topic: kferry lets go of the topic, and takes it up by itself when the
+// time is over. The other topics are copied all the while.
+func TestRepairKilled(t *testing.T) {
+	f, r := broken(t)
+	target, err := kafka.Open(t.Context(), kafka.Connection{Alias: "new", Bootstrap: f.target.Addrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	book := ledger.Open(target, f.name)
+	tp := estate.TopicPartition{Topic: f.topic("a"), Partition: 0}
+	until := time.Now().Add(15 * time.Second)
+	if err := book.Put(t.Context(), map[estate.TopicPartition]ledger.Entry{tp: {Mode: report.ModeIdentical, Held: until}}); err != nil {
+		t.Fatal(err)
+	}
+	held := func() bool {
+		var doc report.Document
+		e, err := runTool("status", "-f", f.file, "-o", "json")
+		if err != nil || e.json(&doc) != nil {
+			t.Fatalf("kferry status: %v, code %d", err, e.code)
+		}
+		return doc.Topics[0].Held && doc.Topics[0].State == report.Paused
+	}
+	f.eventually("the topic is let go", held)
+	f.stands("a", 1)
+	f.carriesOn("b", 0)
+	f.eventually("the topic is taken up again", func() bool { return !held() })
+	f.carriesOn("a", 1)
+	if time.Now().Before(until) {
+		t.Error("it was taken up before the time was over")
+	}
+	f.wantFault(r.stop(), exitFaults, fault.ForeignAppend, f.topic("a"), 0)
 }
