@@ -29,11 +29,12 @@ func (c *Cluster) Append(ctx context.Context, topic string, records []Record) er
 	if len(records) == 0 {
 		return nil
 	}
-	out := make([]*kgo.Record, len(records))
-	for i, r := range records {
-		out[i] = &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value}
+	err := c.produceWithin(ctx, topic, records)
+	if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		// A topic that was deleted and created again has another id, for which the client would not look.
+		c.client.PurgeTopicsFromProducing(topic)
+		err = c.produceWithin(ctx, topic, records)
 	}
-	err := c.produceWithin(ctx, out)
 	if err != nil {
 		if kerr.TopicAuthorizationFailed == err {
 			err = &DeniedError{"Write", "Topic", topic, c.alias, err}
@@ -49,11 +50,15 @@ const appendPatience = 30 * time.Second
 // produceWithin is ProduceSync that ends with its context. franz-go's does not: a batch of its idempotent producer
 // whose outcome is unknown cannot be taken back, and a target that went away while kferry was ending kept it from
 // ending. Closing the client ends what is left behind here.
-func (c *Cluster) produceWithin(ctx context.Context, records []*kgo.Record) error {
+func (c *Cluster) produceWithin(ctx context.Context, topic string, records []Record) error {
+	out := make([]*kgo.Record, len(records))
+	for i, r := range records {
+		out[i] = &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value}
+	}
 	ctx, cancel := context.WithTimeout(ctx, appendPatience)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- c.client.ProduceSync(ctx, records...).FirstErr() }()
+	go func() { done <- c.client.ProduceSync(ctx, out...).FirstErr() }()
 	select {
 	case err := <-done:
 		return err

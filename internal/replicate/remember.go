@@ -120,8 +120,15 @@ func (e *Engine) keepState(ctx context.Context) {
 		if doc == nil {
 			continue
 		}
-		if err := e.publishState(ctx, doc); err != nil {
-			e.trouble("publish the report", err)
+		err := e.publishState(ctx, doc)
+		if err == nil {
+			continue
+		}
+		e.trouble("publish the report", err)
+		if again, err := e.store.Restore(ctx); again {
+			e.log.Warn("the state topic was deleted and is created again", "topic", e.o.StateTopic)
+		} else if err != nil {
+			e.trouble("look for the state topic", err)
 		}
 	}
 }

@@ -42,7 +42,8 @@ type Store struct {
 	flow   string
 	o      Options
 
-	mu      sync.Mutex // guards written
+	mu      sync.Mutex // guards what follows
+	about   *Flow      // what was stored of the flow last
 	seed    maphash.Seed
 	written map[string]uint64 // by key: the hash of the data that the topic holds, as far as known
 }
@@ -166,7 +167,36 @@ func (s *Store) PutFlow(ctx context.Context, f Flow) error {
 	if err != nil {
 		return fmt.Errorf("encode flow %s: %w", s.flow, err)
 	}
-	return s.put(ctx, []write{w}, nil)
+	if err := s.put(ctx, []write{w}, nil); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.about = &f
+	return nil
+}
+
+// Restore creates the topic again if it has gone, and begins it with what is known of the flow; the caller puts
+// everything else once more. It says whether the topic had gone. It is for a store that was opened with Create.
+func (s *Store) Restore(ctx context.Context) (bool, error) {
+	md, err := s.target.Metadata(ctx, []string{s.o.Topic})
+	if err != nil {
+		return false, err
+	}
+	if _, ok := md.Topics[s.o.Topic]; ok {
+		return false, nil
+	}
+	if err := s.create(ctx); err != nil {
+		return false, fmt.Errorf("create state topic %s on cluster %s again: %w", s.o.Topic, s.target.Alias(), err)
+	}
+	s.mu.Lock()
+	clear(s.written)
+	about := s.about
+	s.mu.Unlock()
+	if about == nil {
+		return true, nil
+	}
+	return true, s.PutFlow(ctx, *about)
 }
 
 // PutMemory stores what is remembered of topics. What is stored already is not written again. A Memory without
