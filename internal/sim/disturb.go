@@ -288,6 +288,9 @@ func (w *world) lower() bool {
 // limit changes what the target takes, and kferry sees it with the metadata.
 func (w *world) limit() bool {
 	w.leader.MaxBytes = 1 << 20
+	if w.ghost != nil {
+		w.ghost.MaxBytes = 1 << 20
+	}
 	for _, p := range w.procs {
 		p.m.SetMaxBatchBytes(1 << 20)
 	}

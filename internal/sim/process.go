@@ -78,6 +78,9 @@ func (p *process) settleTransactions() {
 		p.after(100, p.settleTransactions)
 		return
 	}
+	if p.w.now >= p.w.metadataAt { // where the leaders are is asked after that
+		p.sourceEpoch, p.targetEpoch = p.w.src.Epoch, p.w.leader.Epoch
+	}
 	p.obey()
 	p.lookAround()
 	p.report()
@@ -157,7 +160,7 @@ func (p *process) done() bool {
 		return true
 	}
 	w := p.w
-	informed := p.sourceEpoch == w.src.Epoch && p.targetEpoch == w.leader.Epoch && min(p.readAt, p.reportedAt) > w.ledger.calmAt
+	informed := p.sourceID == w.sourceID && p.targetID == w.targetID && p.sourceEpoch == w.src.Epoch && p.targetEpoch == w.leader.Epoch && min(p.readAt, p.reportedAt) > w.ledger.calmAt
 	return informed && p.m.CaughtUp() && p.m.Position() == w.src.Stable() && p.m.Position() == w.leader.End() && p.chores == 0 && (p.m.Target().Start == w.leader.Start || w.ledger.has(wentBack)) &&
 		w.leader.High == w.leader.End() && p.m.Target().High == w.leader.High && w.startsRight()
 }
@@ -246,9 +249,9 @@ func (p *process) report() {
 	w := p.w
 	p.after(500+w.rng.Int64N(4*second), func() {
 		if log := p.log(); log != nil && p.m.Phase() != mirror.Faulted {
-			high := log.High
+			high, asked := log.High, w.now
 			p.after(w.latency(), func() {
-				p.reportedAt = w.now
+				p.reportedAt = asked
 				if p.m.Idle() {
 					p.restedAt = w.now
 				}
@@ -312,11 +315,12 @@ func (p *process) answerFetch(from int64, lastEpoch, epoch int32) {
 		w.tally[map[bool]int{true: didThrottle, false: didLackRoom}[f.Throttled]]++
 	}
 	p.empty = len(f.Records) == 0
+	asked := w.now
 	p.fetched(func(m *mirror.Machine) {
 		if w.loud {
 			w.say("  %d: fetched from %d: %d bytes, source %d..%d, stable %d, aborted %v", p.name, from, len(f.Records), f.Start, f.High, f.Stable, f.Aborted)
 		}
-		p.readAt = w.now
+		p.readAt = asked
 		m.Fetched(f)
 	})
 }

@@ -169,6 +169,7 @@ func (w *world) before() {
 		}
 	}
 	w.leader.Start = min(w.src.Start, n)
+	w.deletedTo = w.leader.Start
 	if w.one(2) {
 		w.leader.Write(model.Record{Timestamp: 1, Key: "k0", Value: "before"})
 		w.ledger.note(wasThere)
