@@ -117,7 +117,7 @@ func (e *Engine) placeTopic(ctx context.Context, out topics.Outcome, source, tar
 
 // changedIdentity says whether a topic is not the one that was being copied any more.
 func changedIdentity(before, now topics.Outcome, source, target estate.Topic) *fault.Fault {
-	const next = "decide which topic is right; to copy the new one, delete the target topic and start kferry again"
+	next := "decide which topic is right; to copy the new one: " + fault.Rebuild(now.Topic) + ", or behind the old one: " + fault.Reattach(now.Topic)
 	other := func(old, new estate.TopicID) bool { return !old.IsZero() && !new.IsZero() && old != new }
 	f := &fault.Fault{Topic: now.Topic, Partition: -1, Offset: -1, At: time.Now(), Next: next}
 	switch {

@@ -283,7 +283,7 @@ func TestNoticesOtherTopicsUnderTheSameName(t *testing.T) {
 	must(t, b.fakeB.DeleteTopic("y"))
 	b.ensure("y")
 	b.now = b.now.Add(goneAfter)
-	b.faulted("y", fault.TopicGone, "no longer on the target", "start kferry again")
+	b.faulted("y", fault.TopicGone, "no longer on the target", "kferry repair --topic y --rebuild")
 	if b.fakeB.TopicInfo("y") != nil {
 		t.Error("a deleted target topic was created again")
 	}

@@ -63,7 +63,7 @@ func (k *Keeper) compare(e *entry, sourceErr, targetErr error) {
 	}
 	e.seenSource = k.o.Now()
 	if e.target == nil && !e.out.TargetID.IsZero() {
-		k.missing(e, &e.seenTarget, "the target", "start kferry again to create it and copy it afresh")
+		k.missing(e, &e.seenTarget, "the target", "copy it anew: "+fault.Rebuild(e.out.Topic))
 		return
 	}
 	if k.recreated(e) {
@@ -76,7 +76,7 @@ func (k *Keeper) compare(e *entry, sourceErr, targetErr error) {
 	e.seenTarget, e.out.TargetID = k.o.Now(), e.target.ID
 	if have := len(e.target.Partitions); have > e.out.Partitions {
 		k.stop(e, fault.PartitionMismatch, fmt.Sprintf("the target's topic has %d partitions and the source's %d", have, e.out.Partitions),
-			"delete the target's topic, or give the source's topic as many partitions: records with keys would not be where producers and consumers look for them")
+			"records with keys would not be where producers and consumers look for them: give the source's topic as many partitions, or "+fault.Rebuild(e.out.Topic))
 		return
 	}
 	if len(e.target.Partitions) > 0 {
@@ -114,7 +114,7 @@ func (k *Keeper) recreated(e *entry) bool {
 	name := e.out.Topic
 	if changed(e.out.TargetID, idOf(e.target)) {
 		k.stop(e, fault.TopicRecreated, fmt.Sprintf("the target's topic %s was deleted and created again while it was being copied: its id was %s and is %s", name, e.out.TargetID, idOf(e.target)),
-			"find out who did it, then start kferry again: it copies afresh if the topic is empty")
+			"find out who did it, then copy it anew: "+fault.Rebuild(name))
 		return true
 	}
 	before := e.out.SourceID
@@ -123,7 +123,7 @@ func (k *Keeper) recreated(e *entry) bool {
 	}
 	if changed(before, e.source.ID) {
 		k.stop(e, fault.TopicRecreated, fmt.Sprintf("the source's topic %s was deleted and created again: its id was %s and is %s", name, before, e.source.ID),
-			"to copy the new topic, delete the target's topic and start kferry again; else take it out of the flow")
+			"to copy the new topic: "+fault.Rebuild(name)+", or behind the old one: "+fault.Reattach(name)+"; else take it out of the flow")
 		return true
 	}
 	return false
