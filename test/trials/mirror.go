@@ -124,7 +124,7 @@ func (m *mirror) endedByItself() []string {
 
 const (
 	mirrorPause    = 3 * time.Second  // of stillness before it is looked whether anything is missing
-	mirrorPatience = 30 * time.Second // of stillness after which nothing more is expected
+	mirrorPatience = 15 * time.Second // of stillness after which nothing more is expected
 )
 
 // judgeMirror waits until nothing is missing, or nothing has moved for long, and compares.

@@ -108,7 +108,7 @@ func init() {
 // processRows are faults of kferry's own process.
 func processRows() []*row {
 	return []*row{
-		{name: "none", fault: "none", where: "-", bed: "single", cheap: true, inject: nothing,
+		{name: "none", fault: "none", where: "-", bed: "single", inject: nothing,
 			recipe: "some seconds of the workload, undisturbed."},
 		{name: "kill", fault: "kill -9 at random times", where: "kferry", bed: "single", cheap: true, inject: killAgain,
 			recipe: "kferry is killed two to four times, 0.2 to 2.5 s after its start, and started again within 0.5 s."},
