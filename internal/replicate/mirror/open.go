@@ -174,12 +174,22 @@ func (m *Machine) seed() {
 	m.ahead = 0
 	n := m.source.Start - m.acked
 	if m.cfg.SeedLimit > 0 && n > m.cfg.SeedLimit {
+		if !m.overtook { // as in overtaken
+			m.reset(false)
+			m.overtook = true
+			return
+		}
 		m.stop(fault.SeedLimit, m.acked, n,
 			"raise seedLimit in the flow if the target may take about a byte an offset for a while; or put the topic under shifted in the flow",
 			"the source's log starts at %d: %d offsets to seed, allowed are %d", m.source.Start, n, m.cfg.SeedLimit)
 		return
 	}
 	m.phase = Seeding
+	if !m.live {
+		// Not as for data: filler that is taken for a duplicate of what another kferry copied before the source
+		// deleted it would end on top of that, as if it were not there.
+		m.producer.Sequence = firstSequence(^m.acked)
+	}
 	m.seedMore()
 }
 
