@@ -132,6 +132,12 @@ func (s *Session) Rebind(conn *Conn) {
 	s.reset()
 }
 
+// Wanted is the offset that a partition is wanted from; false: it is not wanted.
+func (s *Session) Wanted(tp estate.TopicPartition) (int64, bool) {
+	p, ok := s.want[tp]
+	return p.Offset, ok
+}
+
 // Len is the number of partitions wanted.
 func (s *Session) Len() int { return len(s.want) }
 

@@ -33,6 +33,10 @@ type fetcher struct {
 	conn    *kafka.Conn
 	parts   map[estate.TopicPartition]*partition
 	paused  map[*partition]bool // assigned here, but with enough in hand at the moment
+
+	listened  time.Time                       // when offsets was made
+	offsets   map[estate.TopicPartition]int64 // what each partition was wanted from then
+	throttled bool                            // an answer since was held back by a quota
 }
 
 // Waiting times of a fetch. A long poll costs nothing while nobody writes; but a partition that may be
@@ -49,6 +53,13 @@ const (
 	partitionBytesMax   = 4 << 20
 	partitionBytesMin   = 128 << 10
 	sourceRetryInterval = 200 * time.Millisecond
+)
+
+const (
+	// silence is how long a partition may be wanted from one offset before it is asked whether there is something.
+	silence = time.Second
+	// silentMost are asked at a time.
+	silentMost = 16
 )
 
 func newFetcher(e *Engine, r route) *fetcher {
@@ -151,6 +162,34 @@ func (f *fetcher) poll(ctx context.Context) {
 	f.hold.take(ans.Buffer)
 	f.deliver(ans)
 	ans.Buffer.Release()
+	f.throttled = f.throttled || ans.Throttled
+	if time.Since(f.listened) >= silence {
+		f.listen()
+	}
+}
+
+// listen finds partitions of which a session has nothing to tell, although they are not at their end. See
+// mirror.Machine.Silent.
+func (f *fetcher) listen() {
+	before, asked := f.offsets, 0
+	f.offsets = make(map[estate.TopicPartition]int64, len(f.parts))
+	for tp, p := range f.parts {
+		from, ok := f.session.Wanted(tp)
+		if !ok {
+			continue
+		}
+		f.offsets[tp] = from
+		if last, ok := before[tp]; !ok || last != from || f.throttled || asked == silentMost {
+			continue
+		}
+		p.step(func(m *mirror.Machine) {
+			if m.Source().Stable > from {
+				asked++
+				m.Silent(from)
+			}
+		})
+	}
+	f.listened, f.throttled = time.Now(), false
 }
 
 // limits sizes the next fetch: what the memory budget leaves to one fetcher, shared by the partitions so that

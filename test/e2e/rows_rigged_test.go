@@ -514,7 +514,7 @@ func (r *rig) emptyTail(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	quota(kadm.AlterClientQuotaOp{Key: "consumer_byte_rate", Value: 400_000})
+	quota(kadm.AlterClientQuotaOp{Key: "consumer_byte_rate", Value: 100_000})
 	t.Cleanup(func() { quota(kadm.AlterClientQuotaOp{Key: "consumer_byte_rate", Remove: true}) })
 	began := time.Now()
 	running := f.start()

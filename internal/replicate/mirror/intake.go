@@ -48,6 +48,17 @@ func (m *Machine) Fetched(f Fetch) {
 	m.followLogStart()
 }
 
+// Silent says that nothing was heard of the partition for a while, although it was asked for at this offset. A broker
+// leaves a partition out of the answers of a fetch session (KIP-227) while there is nothing new to tell of it: of an
+// end that was compacted away it told together with the last records before it, and never again.
+func (m *Machine) Silent(from int64) {
+	if m.phase != Copying || from != m.fetchFrom || m.probing || m.source.Stable <= from {
+		return
+	}
+	m.probing = true
+	m.do(Action{Kind: Probe, Base: from})
+}
+
 // Probed is the answer to Probe: the same fetch for this partition alone, nothing competing for its size.
 func (m *Machine) Probed(generation int, f Fetch) {
 	if generation != m.generation || m.phase != Copying || !m.probing {

@@ -202,6 +202,8 @@ func (s *teller) event(line string) {
 		s.m.Opened(gen, s.ends(w))
 	case "fetched":
 		s.m.Fetched(s.fetch(w, batches))
+	case "silent":
+		s.m.Silent(w.at(1))
 	case "probed":
 		s.m.Probed(gen, s.fetch(w, batches))
 	case "appended":
