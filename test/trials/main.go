@@ -160,25 +160,28 @@ func choose(names string) (chosen []*row, err error) {
 	return chosen, nil
 }
 
-// runBeds runs the rows of one bed after those of another, so that only one pair of clusters is up.
+// place is where rows run together: on one bed, with one program that copies.
+type place struct{ bed, peer string }
+
+// runBeds runs the rows of one place after those of another, so that only one pair of clusters is up.
 func runBeds(ctx context.Context, chosen []*row, o options, s scores) (failed bool, err error) {
-	var beds []string
+	var places []place
 	for _, r := range chosen {
-		if !slices.Contains(beds, r.bed) {
-			beds = append(beds, r.bed)
+		if at := (place{r.bed, r.peer}); !slices.Contains(places, at) {
+			places = append(places, at)
 		}
 	}
-	for _, name := range beds {
+	for _, at := range places {
 		var due []*row
 		for _, r := range chosen {
-			if r.bed == name && (o.seed != 0 || short(s, r, o.trials)) {
+			if at == (place{r.bed, r.peer}) && (o.seed != 0 || short(s, r, o.trials)) {
 				due = append(due, r)
 			}
 		}
 		if len(due) == 0 {
 			continue
 		}
-		bad, err := runBed(ctx, name, due, o, s)
+		bad, err := runBed(ctx, at.bed, due, o, s)
 		failed = failed || bad
 		if err != nil {
 			return failed, err

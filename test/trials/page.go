@@ -109,12 +109,17 @@ What the columns mean:
   record that it follows on the source. **corrupted**: key, value, headers or timestamp differ. **offset-diff**: at another
   offset. **group-diff**: a group would read on elsewhere. **phantom**: visible on the target, not on the source.
 - **stopped, named**: trials in which kferry stopped a partition with a named fault. Where the source itself has become
-  another one, that is the only right end, and the row says so below; everything before the fault must be exact all the same.
+  another one, that is the only right end, and the row says so below; everything before the fault's offset must be exact all
+  the same, and from there on the partition is not compared: kferry says itself that it is not a copy any more.
 - **longest stall**: the longest time in which no partition of the target moved while producers wrote, the fault's own
   duration included.
 - **recovered by itself**: nobody did anything to kferry. Where the fault is its death, the same command was run again.
 - **failure rate below**: n trials without a failure bound the rate at 3/n with 95 % confidence. Where trials failed, it says
   how many.
+
+To run them: ` + "`make trials N=30`" + ` goes on until every row has 30 trials, ` + "`make trials N=30 ROWS='kill,mm2-*'`" + ` does so for
+some; results are added up in reliability.json, so a run may be interrupted, taken up and spread over several processes. One
+trial again: ` + "`go run ./test/trials -rows kill -seed 123`" + `. Java, Maven and, for the full disk, root are needed.
 
 ## kferry
 `

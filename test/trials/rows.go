@@ -233,9 +233,9 @@ func peerRows() (list []*row) {
 // notRun are rows of the plan that cannot be run here.
 var notRun = []struct{ fault, why string }{
 	{"10^8 records, mixed codecs", "takes hours of this machine; `make carry` copies any number of records under kill -9, ten million by default."},
-	{"clock one hour off, clock steps", "kferry is a static Go program, which reads the clock without the C library, so libfaketime does not reach it; the machine's own clock is shared with everything else. kferry takes no time of the clock into a decision about a record: its waits use the monotonic clock."},
+	{"clock one hour off, clock steps", "kferry is a static Go program, which reads the clock without the C library, so libfaketime does not reach it; the machine's own clock is shared with everything else."},
 	{"cut-over and rollback under load", "kferry has no cut-over command yet."},
-	{"tiered storage on the source", "Apache Kafka comes without a remote storage plugin that works across restarts, and none is among the published jars."},
+	{"tiered storage on the source", "Apache Kafka publishes no remote storage plugin but that of its own tests."},
 	{"host crash (page cache lost)", "would need virtual machines; kill -9 ends a broker's process and leaves what it wrote to the kernel."},
-	{"bit flips on disk and in memory", "no fault to be injected between processes: the checks against them have tests of their own in internal/batch and test/e2e."},
+	{"bit flips on disk and in memory", "no fault to be injected between processes: the checks against them have tests of their own in internal/batch."},
 }
