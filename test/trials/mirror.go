@@ -60,6 +60,7 @@ func (t *trial) mirror(ctx context.Context, mode string) (*mirror, error) {
 		p["target.exactly.once.source.support"] = "enabled"
 		p["dedicated.mode.enable.internal.rest"] = "true"
 		p["listeners"] = "http://127.0.0.1:" + port
+		p["source.consumer.isolation.level"] = "read_committed" // which exactly-once is about, and does not set
 	}
 	m := &mirror{options: testbed.MirrorMakerOptions{
 		Source: t.source.cluster.Bootstrap(), Target: t.target.cluster.Bootstrap(), QuickStart: true, Properties: p,
@@ -124,10 +125,10 @@ func (m *mirror) endedByItself() []string {
 
 const (
 	mirrorPause    = 3 * time.Second  // of stillness before it is looked whether anything is missing
-	mirrorPatience = 15 * time.Second // of stillness after which nothing more is expected
+	mirrorPatience = 15 * time.Second // of stillness after which positions of groups are taken as they are; records get drainTimeout
 )
 
-// judgeMirror waits until nothing is missing, or nothing has moved for long, and compares.
+// judgeMirror waits until nothing is missing, at most as long as kferry would get, and compares.
 func (t *trial) judgeMirror(ctx context.Context, o history.CheckOptions) (*history.Verdict, error) {
 	for _, topic := range o.Topics {
 		if err := awaitTopic(ctx, t.target.admin, topic); err != nil {
@@ -142,7 +143,7 @@ func (t *trial) judgeMirror(ctx context.Context, o history.CheckOptions) (*histo
 		if err != nil {
 			return nil, fmt.Errorf("compare: %w", err)
 		}
-		if v.Lost == 0 && v.GroupDiff == 0 || t.sampler.still() > mirrorPatience || time.Now().After(deadline) {
+		if v.Lost == 0 && (v.GroupDiff == 0 || t.sampler.still() > mirrorPatience) || time.Now().After(deadline) {
 			return v, nil
 		}
 		time.Sleep(2 * time.Second)

@@ -137,11 +137,12 @@ IdentityReplicationPolicy, topics looked for every second and group offsets sync
 it comes. It copies records and not logs, so **offset-diff is by design** and does not count as a failure; its
 **phantoms** are mostly records of aborted transactions, which its consumer reads unless it is configured otherwise;
 **group-diff** counts positions from which a consumer would go on with another record than on the source. What retention
-took before it was copied and nobody was told of is **skipped silently**.
+took before it was copied and nobody was told of is **skipped silently**. What was not there two minutes after the workload
+had ended counts as lost.
 `
 
 const pagePeerEOS = `
-With ` + "`exactly.once.source.support=enabled`" + `:
+With ` + "`exactly.once.source.support=enabled`" + ` and ` + "`isolation.level=read_committed`" + ` for its consumer:
 `
 
 const pageNotRun = `
