@@ -19,7 +19,6 @@ type conn struct {
 	answered   int64
 	travelling []*request // sent, not seen by the broker
 	waiting    []*request // seen, not answered
-	unheard    int        // answers on their way
 	answers    []*request // those, oldest first
 }
 
