@@ -33,6 +33,9 @@ type syncFunc func(context.Context, groups.Marks) ([]report.Group, error)
 
 func (e *Engine) carryGroups(ctx context.Context, sync syncFunc) {
 	lines, err := sync(ctx, e.groupMark)
+	if ctx.Err() != nil {
+		return // what a round says that was cut short is about its end, not about the groups
+	}
 	if err != nil {
 		e.trouble("carry group offsets", err)
 		return
