@@ -162,7 +162,8 @@ func say(nc net.Conn, req kmsg.Request, id int32, answer any) bool {
 	}
 	switch a := answer.(type) {
 	case twice:
-		return say(nc, req, id, a.Response) && say(nc, req, id, a.Response)
+		first := say(nc, req, id, a.Response)
+		return say(nc, req, id, a.Response) && first
 	case kmsg.Response:
 		a.SetVersion(req.GetVersion())
 		head = a.AppendTo(head)

@@ -31,7 +31,6 @@ type pending struct {
 type frame struct {
 	b    []byte
 	due  time.Time
-	rule *Active // with DropResponse or DelayResponse
 }
 
 const (
