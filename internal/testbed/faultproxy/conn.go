@@ -29,8 +29,8 @@ type pending struct {
 
 // frame is bytes on their way.
 type frame struct {
-	b    []byte
-	due  time.Time
+	b   []byte
+	due time.Time
 }
 
 const (
