@@ -106,7 +106,8 @@ func (p *Proxy) serve(client net.Conn) {
 	}
 	server, err := net.DialTimeout("tcp", p.target, 10*time.Second)
 	if err != nil {
-		return // the client sees a closed connection, as from a dead broker
+		reset(client) // a dead broker's host would refuse; this is the nearest that a proxy can do
+		return
 	}
 	defer p.drop(server)
 	if !p.keep(server) {
