@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,22 +207,23 @@ func TestBadInputFetchAnswers(t *testing.T) {
 // An error of the whole answer counts, whatever data comes with it; the next fetch opens a new session.
 func TestBadInputErrorWithData(t *testing.T) {
 	l := newLiar(t)
-	code := int16(0)
+	var errorCode atomic.Int32
 	answer := func(*kmsg.FetchRequest) any {
 		return told(func(r *kmsg.FetchResponse, p *kmsg.FetchResponseTopicPartition) {
-			r.ErrorCode, p.RecordBatches = code, []byte("records")
+			r.ErrorCode, p.RecordBatches = int16(errorCode.Load()), []byte("records")
 		})
 	}
 	_, s, err := l.fetch(t, estate.TopicID{}, answer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, code = range []int16{kerr.FetchSessionIDNotFound.Code, kerr.InvalidFetchSessionEpoch.Code, kerr.UnknownServerError.Code, 9999} {
+	for _, code := range []int16{kerr.FetchSessionIDNotFound.Code, kerr.InvalidFetchSessionEpoch.Code, kerr.UnknownServerError.Code, 9999} {
+		errorCode.Store(int32(code))
 		if a, err := poll(t, s); err == nil || a != nil {
 			t.Errorf("code %d: %v, %v", code, a, err)
 		}
 	}
-	code = 0
+	errorCode.Store(0)
 	if _, err := poll(t, s); err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ func (e *Engine) atSource(ctx context.Context, p *partition, ends *mirror.Ends) 
 	mode, m := p.mode, p.shift
 	p.targetStart = ends.TargetStart
 	p.mu.Unlock()
+	ends.Unwritten = ends.TargetEnd == 0
 	if mode == report.ModeShifted {
 		pristine := ends.TargetEnd == 0
 		switch begun := shift.Begin(ends.SourceStart); {

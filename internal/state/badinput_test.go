@@ -121,7 +121,7 @@ func TestBadInputBombInTheTopic(t *testing.T) {
 	if !errors.Is(err, batch.ErrLimit) || !strings.Contains(err.Error(), DefaultTopic) {
 		t.Errorf("%v, want an error about a limit", err)
 	}
-	if n := after.TotalAlloc - before.TotalAlloc; n > 192<<20 {
+	if n := after.TotalAlloc - before.TotalAlloc; n > 256<<20 {
 		t.Errorf("%d MiB were allocated", n>>20)
 	}
 }

@@ -38,13 +38,14 @@ type Machine struct {
 	next      int64 // base offset of the next append or filler
 	fetchFrom int64 // where the next fetch begins
 
-	producer batch.Producer // Sequence is that of the next append
-	live     bool           // the broker holds our sequence for this partition: appends are conditional
-	filledBy ActionKind     // of the last filler that went out: Mark or Abort
-	fillEnd  int64          // where the log ends at most after it
-	barrier  bool           // a filler without a sequence is out: nothing may follow it yet
-	probing  bool           // a Probe is out
-	deleting bool           // a Delete is out
+	producer  batch.Producer // Sequence is that of the next append
+	live      bool           // the broker holds our sequence for this partition: appends are conditional
+	unwritten bool           // the target's log never held a record
+	filledBy  ActionKind     // of the last filler that went out: Mark or Abort
+	fillEnd   int64          // where the log ends at most after it
+	barrier   bool           // a filler without a sequence is out: nothing may follow it yet
+	probing   bool           // a Probe is out
+	deleting  bool           // a Delete is out
 
 	settle    bool // what was sent may still arrive: said with every Open until one is answered
 	unguarded bool // and a filler without a sequence is among it

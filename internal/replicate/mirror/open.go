@@ -23,6 +23,7 @@ type Ends struct {
 	TargetTail                            Tail
 	Sequence                              int32 // last sequence of our producer id there, -1 if the broker holds none
 	Known                                 bool  // the topic was made or taken over by this flow before
+	Unwritten                             bool  // the target's log never held a record; implied by a TargetEnd of 0
 }
 
 // Opened is the answer to Open.
@@ -64,8 +65,13 @@ func (m *Machine) takeSequence(e Ends) {
 	m.live = e.Sequence >= 0
 	if m.live {
 		m.producer.Sequence = batch.NextSequence(e.Sequence, 1)
-	} else {
-		m.producer.Sequence = firstSequence(e.TargetEnd)
+		return
+	}
+	m.producer.Sequence = firstSequence(e.TargetEnd)
+	if m.unwritten = e.Unwritten || e.TargetEnd == 0; m.unwritten {
+		// From KAFKA-15591 on, brokers take nothing else from a producer they do not know into a log that never
+		// held a record.
+		m.producer.Sequence = 0
 	}
 }
 
@@ -185,7 +191,7 @@ func (m *Machine) seed() {
 		return
 	}
 	m.phase = Seeding
-	if !m.live {
+	if !m.live && !m.unwritten {
 		// Not as for data: filler that is taken for a duplicate of what another kferry copied before the source
 		// deleted it would end on top of that, as if it were not there.
 		m.producer.Sequence = firstSequence(^m.acked)
