@@ -10,15 +10,17 @@ import (
 // What a cluster may answer about one topic or group, for errors.Is. They are Kafka's own errors; packages
 // that decide what to do about them need not know the library that carries them.
 var (
-	ErrUnknownTopic     error = kerr.UnknownTopicOrPartition
-	ErrTopicDenied      error = kerr.TopicAuthorizationFailed
-	ErrTopicExists      error = kerr.TopicAlreadyExists
-	ErrInvalidConfig    error = kerr.InvalidConfig
-	ErrPolicyViolation  error = kerr.PolicyViolation
-	ErrUnstableOffset   error = kerr.UnstableOffsetCommit
-	ErrUnknownMember    error = kerr.UnknownMemberID
-	ErrStaleMemberEpoch error = kerr.StaleMemberEpoch
-	ErrGroupNotFound    error = kerr.GroupIDNotFound
+	ErrUnknownTopic error = kerr.UnknownTopicOrPartition
+	ErrTopicDenied  error = kerr.TopicAuthorizationFailed
+	ErrTopicExists  error = kerr.TopicAlreadyExists
+	// ErrInvalidPartitions: as many partitions as were asked for, or more, are there already.
+	ErrInvalidPartitions error = kerr.InvalidPartitions
+	ErrInvalidConfig     error = kerr.InvalidConfig
+	ErrPolicyViolation   error = kerr.PolicyViolation
+	ErrUnstableOffset    error = kerr.UnstableOffsetCommit
+	ErrUnknownMember     error = kerr.UnknownMemberID
+	ErrStaleMemberEpoch  error = kerr.StaleMemberEpoch
+	ErrGroupNotFound     error = kerr.GroupIDNotFound
 )
 
 // DeniedError says that the principal may not do something, and names the grant that would allow it.

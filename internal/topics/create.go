@@ -104,7 +104,12 @@ func (k *Keeper) grow(ctx context.Context, entries []*entry) error {
 		if !asked {
 			continue
 		}
-		if err := refused[e.out.Topic]; err != nil {
+		switch err := refused[e.out.Topic]; {
+		case err == nil:
+		case errors.Is(err, kafka.ErrInvalidPartitions):
+			// An earlier answer was lost, another kferry was quicker, or the broker that we asked has not heard of it.
+			e.wait("the target has the partitions and does not show them yet")
+		default:
 			k.refuse(e, fmt.Errorf("raise the partitions from %d to %d: %w", len(e.target.Partitions), total, err),
 				fault.TopicRefused, "add the partitions on the target by hand, or change what refuses them")
 		}

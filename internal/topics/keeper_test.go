@@ -258,6 +258,29 @@ func TestFollowsPartitions(t *testing.T) {
 	b.ready("y")
 }
 
+// The target has added the partitions already and the broker that was asked does not know: nothing was refused.
+func TestPartitionsThatWereAddedUnseen(t *testing.T) {
+	b := newBench(t)
+	b.create(b.fakeA, "x", 1, nil)
+	b.ready("x")
+	if refused, err := b.source.CreatePartitions(t.Context(), map[string]int32{"x": 3}); err != nil || len(refused) > 0 {
+		t.Fatal(err, refused)
+	}
+	b.fakeB.ControlKey(int16(kmsg.CreatePartitions), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+		rt := kmsg.NewCreatePartitionsResponseTopic()
+		rt.Topic, rt.ErrorCode, rt.ErrorMessage = "x", kerr.InvalidPartitions.Code, kmsg.StringPtr("Topic already has 3 partition(s).")
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	if o := b.ensure("x"); o.Fault != nil || o.Ready || !strings.Contains(o.Waiting, "does not show them yet") {
+		t.Errorf("%+v", o)
+	}
+	if o := b.ready("x"); o.Partitions != 3 {
+		t.Errorf("partitions %d, want 3", o.Partitions)
+	}
+}
+
 func TestNoticesOtherTopicsUnderTheSameName(t *testing.T) {
 	b := newBench(t)
 	b.create(b.fakeA, "x", 1, nil)
