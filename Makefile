@@ -49,7 +49,7 @@ sim:
 RACE = $$(if command -v "$$(go env CC)" >/dev/null; then echo -race; else echo "no C compiler: tests run without the race detector" >&2; fi)
 
 test: lint
-	go test $(RACE) -count=1 -p 2 -vet=off -timeout 18m ./...
+	go test $(RACE) -count=1 -p 2 -vet=off -timeout 40m ./...
 
 lint: fmt vet staticcheck vuln
 
