@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kferry/kferry/internal/fault"
 	"github.com/kferry/kferry/internal/history"
@@ -73,11 +75,8 @@ func TestSourceTruncated(t *testing.T) {
 	})
 	f := newFlow(t, source, cluster(t, testbed.V43), "replicationFactor: 1")
 	ctx := t.Context()
-	adm := kadm.NewClient(f.from.Client())
 	for _, topic := range []string{"a", "b"} {
-		if _, err := adm.CreateTopic(ctx, 1, 2, nil, f.topic(topic)); err != nil {
-			t.Fatal(err)
-		}
+		f.createLedByController(topic)
 		f.eventually("the topic is there", func() bool { return end(t, f.from, f.topic(topic), 0) == 0 })
 		f.feed(topic, 0, 10)
 	}
@@ -91,7 +90,17 @@ func TestSourceTruncated(t *testing.T) {
 	if err := produceAlone(ctx, source, f.topic("a"), 5); err != nil {
 		t.Fatal(err)
 	}
-	f.eventually("what only the leader has is copied", func() bool { return end(t, f.to, f.topic("a"), 0) == 15 })
+	// When the follower is counted out, a 2.8 leader's high watermark moves with the next record only.
+	for alone := int64(15); end(t, f.to, f.topic("a"), 0) < alone; alone++ {
+		if alone > 60 {
+			t.Fatalf("what only the leader has is not copied: the target ends at %d", end(t, f.to, f.topic("a"), 0))
+		}
+		time.Sleep(2 * time.Second)
+		if err := produceAlone(ctx, source, f.topic("a"), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copied := end(t, f.to, f.topic("a"), 0)
 	source.Broker(leader).Kill()
 	if err := follower.Resume(); err != nil {
 		t.Fatal(err)
@@ -101,7 +110,7 @@ func TestSourceTruncated(t *testing.T) {
 	f.eventually("the fault is said", func() bool { return strings.Contains(r.stderr.String(), string(fault.Truncation)) })
 	f.carriesOn("b", 0)
 	ft := f.wantFault(r.stop(), exitFaults, fault.Truncation, f.topic("a"), 0)
-	if ft.Offset != 10 || end(t, f.to, f.topic("a"), 0) != 15 {
+	if ft.Offset != 10 || end(t, f.to, f.topic("a"), 0) != copied {
 		t.Errorf("lost from offset 10 on, the fault says %+v; the target has %d records", ft, end(t, f.to, f.topic("a"), 0))
 	}
 	// Started again it does not take the new history for the old one.
@@ -109,6 +118,31 @@ func TestSourceTruncated(t *testing.T) {
 	e := f.catchUp()
 	if ft := faultOf(e.report, f.topic("a"), 0); ft == nil || e.code != exitFaults {
 		t.Errorf("started again: code %d, faults %v", e.code, e.report.Faults)
+	}
+}
+
+// createLedByController creates a topic of one partition and two replicas that the source's controller leads:
+// brokers of 2.8 that wait for a frozen controller's leave to count a follower out sometimes wait for ever.
+func (f *flow) createLedByController(topic string) {
+	f.t.Helper()
+	md, err := kadm.NewClient(f.from.Client()).BrokerMetadata(f.t.Context())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = 30_000
+	ct := kmsg.NewCreateTopicsRequestTopic()
+	ct.Topic, ct.NumPartitions, ct.ReplicationFactor = f.topic(topic), -1, -1
+	assignment := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+	assignment.Replicas = []int32{md.Controller, 1 - md.Controller}
+	ct.ReplicaAssignment = append(ct.ReplicaAssignment, assignment)
+	req.Topics = append(req.Topics, ct)
+	resp, err := req.RequestWith(f.t.Context(), f.from.Client())
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if err != nil {
+		f.t.Fatal(err)
 	}
 }
 

@@ -196,9 +196,9 @@ func (f *flow) mustCatchUp() *report.Document {
 // eventually waits until ok, for things that a running kferry does in its own time.
 func (f *flow) eventually(what string, ok func() bool) {
 	f.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.t.Fatalf("not within 30 s: %s", what)
+			f.t.Fatalf("not within two minutes: %s", what)
 		}
 	}
 }
