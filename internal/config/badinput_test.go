@@ -93,7 +93,7 @@ func TestBadInputPatterns(t *testing.T) {
 		if n := after.TotalAlloc - before.TotalAlloc; n > 256<<20 {
 			t.Errorf("%s: %d MiB were allocated", name, n>>20)
 		}
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > time.Minute { // a second, without the race detector
 			t.Errorf("%s: it took %v", name, d)
 		}
 	}
@@ -147,7 +147,7 @@ func TestBadInputFiles(t *testing.T) {
 		if err != nil && strings.ContainsAny(err.Error(), "\n\r") {
 			t.Errorf("%.60q: not one line: %.300q", path, err)
 		}
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > time.Minute { // a second, without the race detector
 			t.Errorf("%.60q: it took %v", path, d)
 		}
 	}
