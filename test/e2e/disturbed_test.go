@@ -110,8 +110,9 @@ func TestSourceTruncated(t *testing.T) {
 	f.eventually("the fault is said", func() bool { return strings.Contains(r.stderr.String(), string(fault.Truncation)) })
 	f.carriesOn("b", 0)
 	ft := f.wantFault(r.stop(), exitFaults, fault.Truncation, f.topic("a"), 0)
-	if ft.Offset != 10 || end(t, f.to, f.topic("a"), 0) != copied {
-		t.Errorf("lost from offset 10 on, the fault says %+v; the target has %d records", ft, end(t, f.to, f.topic("a"), 0))
+	// A fetch of the follower was under way when it was frozen; it takes in what that brings when it goes on.
+	if ft.Offset < 10 || ft.Offset >= copied || end(t, f.to, f.topic("a"), 0) != copied {
+		t.Errorf("lost from about offset 10 on, the fault says %+v; the target has %d records", ft, end(t, f.to, f.topic("a"), 0))
 	}
 	// Started again it does not take the new history for the old one.
 	f.feed("a", 0, 10)
